@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Everything a change must pass, from a clean clone and an empty cargo cache. Takes no arguments, runs from anywhere.
+# Every step runs even if an earlier one failed; the tests come last, so that the output ends with the test runner's summary.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Nothing is compiled twice here, so incremental files would only cost time and disk.
+export CARGO_INCREMENTAL=0
+failed=()
+
+heading() { printf '\n== %s  (%s)\n' "$1" "$(date +%T)"; }
+
+# step NAME COMMAND…: runs the command under a heading, says how long it took, remembers a failure.
+step() {
+    local name=$1 began=$SECONDS verdict=ok
+    shift
+    heading "$name"
+    "$@" || { verdict=FAILED; failed+=("$name"); }
+    printf -- '-- %s: %s, %s s\n' "$name" "$verdict" "$((SECONDS - began))"
+}
+
+# need COMMAND PACKAGE…: collects the packages of a command that is missing.
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
+
+install_missing() {
+    need cc gcc libc6-dev
+    need unshare util-linux
+    need ps procps
+    need tmux tmux
+    if ((${#packages[@]})); then
+        if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+            echo "please install these packages and run again: ${packages[*]}" >&2
+            return 1
+        fi
+        heading "installing ${packages[*]}"
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+    fi
+    if ! command -v cargo >/dev/null; then
+        echo "please install Rust (https://rustup.rs) and run again; rust-toolchain.toml picks the version" >&2
+        return 1
+    fi
+    if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+        rustup component add rustfmt clippy
+    fi
+}
+
+tests() {
+    if command -v cargo-nextest >/dev/null; then
+        cargo nextest run --locked --workspace --all-features --no-fail-fast
+    else
+        echo "cargo-nextest is not installed: no time limit per test (cargo install cargo-nextest --locked)"
+        cargo test --locked --workspace --all-features --no-fail-fast --lib --bins --tests --examples
+    fi
+}
+
+install_missing
+step "format" cargo fmt --all --check
+step "clippy" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+if command -v cargo-deny >/dev/null; then
+    step "licences and bans" cargo deny --all-features --locked check bans licenses sources
+else
+    heading "licences and bans"
+    echo "cargo-deny is not installed: licence and ban checks NOT run (cargo install cargo-deny --locked)"
+fi
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+step "documentation tests" cargo test --locked --doc --workspace --all-features --no-fail-fast
+
+heading "tests"
+if ((${#failed[@]})); then
+    tests || failed+=("tests")
+    printf '\nFAILED: %s\n' "$(IFS=,; echo "${failed[*]}")" >&2
+    exit 1
+fi
+tests
