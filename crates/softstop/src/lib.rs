@@ -1,0 +1,46 @@
+#![doc = include_str!("front.md")]
+
+// In reading order: the way in, the decisions, the hands, the records, the edges.
+mod console;
+mod driver;
+mod emergency;
+mod entry;
+mod error;
+mod ledger;
+mod machine;
+mod nested;
+mod plan;
+mod report;
+mod scope;
+mod service;
+mod shared;
+mod signal;
+mod steps;
+mod stream;
+mod supervise;
+mod task;
+mod timeline;
+mod watchdog;
+
+#[cfg(feature = "serde")]
+mod config;
+
+#[cfg(feature = "serde")]
+pub use config::{ConfigError, Shutdown};
+pub use console::ReportTo;
+pub use entry::main;
+pub use error::{BoxError, Refused, Result, ScopeClosed, Stopping, TaskError};
+pub use ledger::Held;
+pub use machine::{Level, Reason, ServiceState, State};
+pub use nested::{Nested, NestedEnd};
+pub use plan::{Limits, Plan, PlanError};
+pub use report::{
+    ComponentReport, Failure, Leak, Loss, Report, ResourceGroup, SCHEMA_VERSION, Saved, SignalReport, Status,
+    StepReport, StillOpen, TaskGroup,
+};
+pub use scope::{End, Flag, Scope};
+pub use service::{Dep, Events, Handle, Needs, Options, Service};
+pub use shared::Event;
+pub use stream::Until;
+pub use supervise::{Policy, Restart};
+pub use task::{Name, Outcome, Task};

@@ -1,0 +1,415 @@
+//! The service: its components, what they need of one another, and how it is run.
+
+use std::{
+    any::Any,
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::{
+    console::ReportTo,
+    driver::{Driver, Message},
+    error::Result,
+    machine::{Level, Reason},
+    plan::{Budget, Limits, Node, Plan, PlanError, plan},
+    report::{Report, Status},
+    scope::{BoxFuture, Scope},
+    shared::{Event, Shared, lock, nanos},
+};
+
+pub(crate) type Value = Arc<dyn Any + Send + Sync>;
+pub(crate) type Start = Box<dyn FnOnce(Scope, Vec<Value>) -> BoxFuture<Result<Value>> + Send>;
+
+/// What a component produced, for those that need it. A copyable index with a type.
+pub struct Dep<T> {
+    at: usize,
+    service: usize,
+    _type: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Dep<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Dep<T> {}
+
+impl<T> fmt::Debug for Dep<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dep({})", self.at)
+    }
+}
+
+/// A set of dependencies: `()`, one [`Dep`], or a tuple of up to eight.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of dependencies",
+    label = "pass `()`, one `Dep<T>`, or a tuple of up to eight",
+    note = "a `Dep<T>` is what `Service::component` returned; T must be Clone + Send + Sync"
+)]
+pub trait Needs {
+    /// What the start function is given: a clone of each product.
+    type Given: Send + 'static;
+    #[doc(hidden)]
+    fn places(&self) -> Vec<(usize, usize)>;
+    #[doc(hidden)]
+    fn given(&self, values: &[Value]) -> Option<Self::Given>;
+}
+
+impl Needs for () {
+    type Given = ();
+
+    fn places(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
+    fn given(&self, _: &[Value]) -> Option<()> {
+        Some(())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Needs for Dep<T> {
+    type Given = T;
+
+    fn places(&self) -> Vec<(usize, usize)> {
+        vec![(self.service, self.at)]
+    }
+
+    fn given(&self, values: &[Value]) -> Option<T> {
+        values.first()?.downcast_ref::<T>().cloned()
+    }
+}
+
+macro_rules! needs {
+    ($($type:ident $at:tt),*) => {
+        impl<$($type: Clone + Send + Sync + 'static),*> Needs for ($(Dep<$type>,)*) {
+            type Given = ($($type,)*);
+
+            fn places(&self) -> Vec<(usize, usize)> {
+                vec![$((self.$at.service, self.$at.at)),*]
+            }
+
+            fn given(&self, values: &[Value]) -> Option<Self::Given> {
+                Some(($(values.get($at)?.downcast_ref::<$type>()?.clone(),)*))
+            }
+        }
+    };
+}
+needs!(A 0);
+needs!(A 0, B 1);
+needs!(A 0, B 1, C 2);
+needs!(A 0, B 1, C 2, D 3);
+needs!(A 0, B 1, C 2, D 3, E 4);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+/// The whole program as one lifecycle: components, their order, their budgets.
+pub struct Service {
+    nodes: Vec<Node>,
+    /// The same as the nodes' `needs`, in the order of the start function's arguments.
+    handles: Vec<Vec<usize>>,
+    starts: Vec<Start>,
+    pub(crate) budget: Budget,
+    pub(crate) report_to: Option<ReportTo>,
+    pub(crate) dies_by_signal: bool,
+    pub(crate) shared: Arc<Shared>,
+    messages: UnboundedReceiver<Message>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        f.debug_struct("Service").field("components", &names).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// An empty service; `name` stands in reports.
+    pub fn new(name: impl Into<String>) -> Self {
+        let (sender, messages) = unbounded_channel();
+        let shared = Arc::new(Shared::new(sender));
+        lock(&shared.record).service = name.into();
+        Self {
+            nodes: Vec::new(),
+            handles: Vec::new(),
+            starts: Vec::new(),
+            budget: Budget::default(),
+            report_to: None,
+            dies_by_signal: false,
+            shared,
+            messages,
+        }
+    }
+
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.shared) as usize
+    }
+
+    /// Renames the service.
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
+        lock(&self.shared.record).service = name.into();
+        self
+    }
+
+    /// States how long a stop may take in all; 25 s unless stated, under the 30 s that
+    /// orchestrators give.
+    pub fn total(&mut self, total: Duration) -> &mut Self {
+        self.budget.total = total;
+        self.shared.total.store(nanos(total), Ordering::Release);
+        self
+    }
+
+    /// Makes a resource that its task left open a reason for exit status 84.
+    pub fn strict(&mut self) -> &mut Self {
+        lock(&self.shared.record).strict = true;
+        self
+    }
+
+    /// Says where [`main`](crate::main) writes the report besides its last line. The environment
+    /// variable `SOFTSTOP_REPORT` comes before it.
+    pub fn report_to(&mut self, to: ReportTo) -> &mut Self {
+        self.report_to = Some(to);
+        self
+    }
+
+    /// After a clean stop by a signal, [`main`](crate::main) dies by the same signal (a shell
+    /// shows 130 for SIGINT and 143 for SIGTERM) instead of returning 0.
+    pub fn dies_by_signal(&mut self) -> &mut Self {
+        self.dies_by_signal = true;
+        self
+    }
+
+    /// Adds a component.
+    ///
+    /// `start` is called once all that it `needs` is ready, with a scope and a clone of what each
+    /// of them produced. When it returns `Ok` the component is ready, and what it returned is kept
+    /// only until the last dependent has received it: a channel's sender handed out here closes
+    /// the channel by itself when the dependents have gone.
+    pub fn component<N, T, F, Fut>(&mut self, name: impl Into<String>, needs: N, start: F) -> Dep<T>
+    where
+        N: Needs + Send + 'static,
+        T: Send + Sync + 'static,
+        F: FnOnce(Scope, N::Given) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (at, service) = (self.nodes.len(), self.id());
+        let own = |(of, at): (usize, usize)| (of == service).then_some(at);
+        let places: Vec<Option<usize>> = needs.places().into_iter().map(own).collect();
+        self.handles.push(places.iter().flatten().copied().collect());
+        self.nodes.push(Node { name: name.into(), needs: places, ..Node::default() });
+        self.starts.push(Box::new(move |scope, values| {
+            Box::pin(async move {
+                let given = needs.given(&values).ok_or("a dependency produced another type than its handle says")?;
+                drop(values);
+                Ok(Arc::new(start(scope, given).await?) as Value)
+            })
+        }));
+        Dep { at, service, _type: PhantomData }
+    }
+
+    /// What else can be said of a component: `s.options(feed).main_job().drain(d)`.
+    ///
+    /// # Panics
+    ///
+    /// If another service returned `of`.
+    pub fn options<T>(&mut self, of: Dep<T>) -> Options<'_> {
+        assert!(of.service == self.id(), "this `Dep` was returned by another service");
+        Options { node: &mut self.nodes[of.at] }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn node_named(&mut self, name: &str) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.name == name)
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn component_names(&self) -> Vec<&str> {
+        self.nodes.iter().map(|node| node.name.as_str()).collect()
+    }
+
+    /// Finds what is wrong with the graph or its budgets, and says how the total is divided.
+    /// Starts nothing; [`run`](Self::run) does the same first.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`]: a cycle, an unknown or duplicate name, reserves that do not fit the total.
+    pub fn check(&self) -> Result<Plan, PlanError> {
+        plan(&self.nodes, &self.budget)
+    }
+
+    /// A handle to stop and to watch the service from anywhere.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Runs the service in the caller's runtime until it has stopped. `stop` is the wish to stop;
+    /// [`std::future::pending`] for a service that ends by itself or by its [`Handle`].
+    ///
+    /// It touches no signals, prints nothing, reads no environment and does not end the process;
+    /// a graph that cannot be run is a report with status 78.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropping it aborts all tasks and runs no `on_stop`. What is open is
+    /// dropped without its closing act.
+    pub async fn run(self, stop: impl Future<Output = Reason>) -> Report {
+        self.run_with(stop, false).await
+    }
+
+    pub(crate) async fn run_with(self, stop: impl Future<Output = Reason>, leaves: bool) -> Report {
+        let plan = match self.check() {
+            Ok(plan) => plan,
+            Err(error) => {
+                let mut report = self.shared.report();
+                (report.status, report.why) = (Status::Configuration, error.to_string());
+                return report;
+            }
+        };
+        let _ = self.shared.runtime.set(tokio::runtime::Handle::current());
+        let driver = Driver::new(self.shared, plan, self.handles, self.starts);
+        driver.run(self.messages, stop, leaves).await
+    }
+}
+
+/// Settings of one component; see [`Service::options`].
+#[derive(Debug)]
+pub struct Options<'a> {
+    node: &'a mut Node,
+}
+
+impl Options<'_> {
+    /// When this component's last task has ended, the service stops with status 0.
+    pub fn main_job(self) -> Self {
+        self.node.main_job = true;
+        self
+    }
+
+    /// When one of its tasks fails, the others are cancelled at once instead of serving the
+    /// component's dependents until these have gone.
+    pub fn together(self) -> Self {
+        self.node.together = true;
+        self
+    }
+
+    /// Also starts after the component with this name, and stops before it. For graphs made from
+    /// configuration; a [`Dep`] is better where the program knows.
+    pub fn after(self, name: impl Into<String>) -> Self {
+        self.node.after.push(name.into());
+        self
+    }
+
+    /// How long it goes on accepting from outside after the stop was announced: the first part of
+    /// its drain, ended by hurry. For components behind a balancer that needs time to notice.
+    pub fn unready_delay(self, delay: Duration) -> Self {
+        self.node.unready = delay;
+        self
+    }
+
+    /// States all limits at once.
+    pub fn limits(self, limits: Limits) -> Self {
+        self.node.limits = limits;
+        self
+    }
+
+    /// Limits the start.
+    pub fn start(self, limit: Duration) -> Self {
+        self.node.limits.start = Some(limit);
+        self
+    }
+
+    /// Limits the drain.
+    pub fn drain(self, limit: Duration) -> Self {
+        self.node.limits.drain = Some(limit);
+        self
+    }
+
+    /// Limits the time to return after being cancelled.
+    pub fn cancel(self, limit: Duration) -> Self {
+        self.node.limits.cancel = Some(limit);
+        self
+    }
+
+    /// Limits `on_stop`.
+    pub fn save(self, limit: Duration) -> Self {
+        self.node.limits.save = Some(limit);
+        self
+    }
+
+    /// Limits the closing of its resources.
+    pub fn close(self, limit: Duration) -> Self {
+        self.node.limits.close = Some(limit);
+        self
+    }
+}
+
+/// Stops and watches a service from anywhere; cheap to clone, harmless after the end.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("ready", &self.is_ready()).field("level", &self.level()).finish()
+    }
+}
+
+impl Handle {
+    /// Asks for a graceful stop and returns at once. Asking twice is harmless: the first reason
+    /// wins.
+    pub fn stop(&self, reason: Reason) {
+        self.shared.send(Message::Stop(reason));
+    }
+
+    /// Shortens the waiting of a stop that has begun; before one it does nothing.
+    pub fn hurry(&self) {
+        self.shared.send(Message::Hurry);
+    }
+
+    /// Whether all components are ready and no stop has begun.
+    pub fn is_ready(&self) -> bool {
+        self.shared.ready.load(Ordering::Acquire)
+    }
+
+    /// How hard the service is being stopped.
+    pub fn level(&self) -> Level {
+        self.shared.level()
+    }
+
+    /// The report as of now, while the service runs or stops.
+    pub fn report(&self) -> Report {
+        self.shared.report()
+    }
+
+    /// What happens from now on, one event after the other. Nothing is lost as long as the
+    /// returned value lives, so read it.
+    pub fn events(&self) -> Events {
+        let (sender, receiver) = unbounded_channel();
+        self.shared.observe(move |event| {
+            let _ = sender.send(event.clone());
+        });
+        Events { receiver }
+    }
+}
+
+/// The events of a service; see [`Handle::events`].
+#[derive(Debug)]
+pub struct Events {
+    receiver: UnboundedReceiver<Event>,
+}
+
+impl Events {
+    /// The next event; `None` when the service and its handles have gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.receiver.recv().await
+    }
+}

@@ -1,0 +1,207 @@
+//! What all parts of one running service share, and may be read from any thread.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+
+use crate::{
+    driver::Message,
+    machine::{Level, Reason, ServiceState, State, Time},
+    plan::DEFAULT_TOTAL,
+    report::Record,
+    task::Name,
+};
+
+/// One thing that happened, as data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A component has moved on.
+    State {
+        /// Its name.
+        component: String,
+        /// Where it is now.
+        state: State,
+        /// When, counted from the making of the service.
+        at: Duration,
+    },
+    /// The service has moved on.
+    Service {
+        /// Where it is now.
+        state: ServiceState,
+        /// When, counted from the making of the service.
+        at: Duration,
+    },
+    /// The level has risen.
+    Level {
+        /// The new level.
+        level: Level,
+        /// When, counted from the making of the service.
+        at: Duration,
+    },
+    /// The stop has begun.
+    Stopping {
+        /// Why.
+        reason: Reason,
+        /// When, counted from the making of the service.
+        at: Duration,
+    },
+}
+
+type Observer = Box<dyn Fn(&Event) + Send>;
+pub(crate) type EmergencyHook = Box<dyn FnOnce() + Send>;
+
+pub(crate) struct Shared {
+    pub(crate) origin: Instant,
+    pub(crate) messages: UnboundedSender<Message>,
+    pub(crate) runtime: OnceLock<tokio::runtime::Handle>,
+    pub(crate) reason: OnceLock<Reason>,
+    /// When the stop began, in nanoseconds, plus one; 0 before.
+    begun: AtomicU64,
+    pub(crate) total: AtomicU64,
+    level: AtomicU8,
+    pub(crate) ready: AtomicBool,
+    pub(crate) accounts: Mutex<BTreeMap<Name, Account>>,
+    pub(crate) emergency: Mutex<Vec<EmergencyHook>>,
+    pub(crate) record: Mutex<Record>,
+    observers: Mutex<Vec<Observer>>,
+    sequence: AtomicU64,
+    components: AtomicUsize,
+    /// When the driver wants to be woken even if the runtime's timers do not answer.
+    alarm: AtomicU64,
+    /// Wakes the plain thread, where there is one.
+    pub(crate) wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What was accepted under one name and is not safe yet, and what was declared lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Account {
+    pub(crate) owed: i64,
+    pub(crate) lost: u64,
+}
+
+/// Locks, whatever happened to an earlier holder: every critical section leaves its data whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Shared {
+    pub(crate) fn new(messages: UnboundedSender<Message>) -> Self {
+        Self {
+            origin: Instant::now(),
+            messages,
+            runtime: OnceLock::new(),
+            reason: OnceLock::new(),
+            begun: AtomicU64::new(0),
+            total: AtomicU64::new(nanos(DEFAULT_TOTAL)),
+            level: AtomicU8::new(0),
+            ready: AtomicBool::new(false),
+            accounts: Mutex::default(),
+            emergency: Mutex::default(),
+            record: Mutex::default(),
+            observers: Mutex::default(),
+            sequence: AtomicU64::new(1),
+            components: AtomicUsize::new(0),
+            alarm: AtomicU64::new(u64::MAX),
+            wake: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.origin.elapsed()
+    }
+
+    /// The instant of a moment; far beyond any deadline where it cannot be expressed.
+    pub(crate) fn instant(&self, at: Time) -> Instant {
+        let far = Duration::from_secs(366 * 24 * 3600);
+        self.origin.checked_add(at.min(far)).unwrap_or(self.origin)
+    }
+
+    /// Sends to the driver; once the run has ended there is nobody to tell.
+    pub(crate) fn send(&self, message: Message) {
+        let _ = self.messages.send(message);
+    }
+
+    /// A number that no other scope or resource of this service has, rising.
+    pub(crate) fn next(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn begun(&self) -> Option<Time> {
+        let begun = self.begun.load(Ordering::Acquire);
+        (begun > 0).then(|| Duration::from_nanos(begun - 1))
+    }
+
+    pub(crate) fn alarm(&self) -> Option<Time> {
+        let alarm = self.alarm.load(Ordering::Acquire);
+        (alarm != u64::MAX).then(|| Duration::from_nanos(alarm))
+    }
+
+    /// Sets the driver's next alarm; the plain thread is woken only for an earlier one.
+    pub(crate) fn set_alarm(&self, at: Option<Time>) {
+        let at = at.map_or(u64::MAX, nanos);
+        if at < self.alarm.swap(at, Ordering::AcqRel)
+            && let Some(wake) = self.wake.get()
+        {
+            wake();
+        }
+    }
+
+    pub(crate) fn set_begun(&self, at: Time) {
+        let _ = self.begun.compare_exchange(0, nanos(at).saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        match self.level.load(Ordering::Acquire) {
+            0 => Level::Graceful,
+            1 => Level::Hurry,
+            _ => Level::Abandon,
+        }
+    }
+
+    pub(crate) fn raise_level(&self, level: Level) {
+        self.level.fetch_max(level as u8, Ordering::AcqRel);
+    }
+
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_nanos(self.total.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn components(&self) -> usize {
+        self.components.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_components(&self, count: usize) {
+        self.components.store(count, Ordering::Release);
+    }
+
+    pub(crate) fn observe(&self, observer: impl Fn(&Event) + Send + 'static) {
+        lock(&self.observers).push(Box::new(observer));
+    }
+
+    pub(crate) fn forget_observers(&self) {
+        let observers = std::mem::take(&mut *lock(&self.observers));
+        drop(observers);
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        for observer in lock(&self.observers).iter() {
+            observer(event);
+        }
+    }
+
+    pub(crate) fn account(&self, what: Name, change: impl FnOnce(&mut Account)) {
+        change(lock(&self.accounts).entry(what).or_default());
+    }
+}

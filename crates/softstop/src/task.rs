@@ -1,0 +1,304 @@
+//! One task: the wrapper around a future that counts how it ended, whatever ends it.
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    cell::Cell,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{
+    error::{BoxError, Stopping, TaskError, chain},
+    scope::{Inner, Phase},
+};
+
+/// The name of a task or a resource; a literal costs nothing.
+pub type Name = Cow<'static, str>;
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It returned `Ok`.
+    Finished,
+    /// It returned an error.
+    Failed,
+    /// It was told to stop and did: a plain future was dropped, or a cooperative one passed [`Stopping`] on.
+    Cancelled,
+    /// It was cooperative and was dropped when its time was over.
+    Aborted,
+    /// It panicked.
+    Panicked,
+    /// It was aborted and never reached an await point; it counts as gone, and may still run.
+    Stuck,
+    /// It never ran: its scope took no more tasks.
+    Refused,
+}
+
+/// All outcomes that a task which ran can have, in the order of their counters.
+pub(crate) const OUTCOMES: [Outcome; 6] =
+    [Outcome::Finished, Outcome::Failed, Outcome::Cancelled, Outcome::Aborted, Outcome::Panicked, Outcome::Stuck];
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Aborted => "aborted",
+            Self::Panicked => "panicked",
+            Self::Stuck => "stuck",
+            Self::Refused => "refused",
+        })
+    }
+}
+
+/// What a task is to its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Knows nothing of stopping.
+    Plain,
+    /// Was given a scope.
+    Cooperative,
+    /// Holds the drain whatever it does.
+    Critical,
+    /// Runs on the blocking pool.
+    Blocking,
+    /// A component's start function.
+    Start,
+    /// Part of saving or closing.
+    Step,
+    /// Closes one leaked resource.
+    Sweep,
+}
+
+impl Kind {
+    /// Whether it goes on after being cancelled.
+    pub(crate) fn cooperates(self) -> bool {
+        !matches!(self, Self::Plain)
+    }
+
+    /// Whether it is one of the user's, and counted in the report.
+    pub(crate) fn counted(self) -> bool {
+        matches!(self, Self::Plain | Self::Cooperative | Self::Critical | Self::Blocking)
+    }
+}
+
+/// The task that this thread is polling.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) scope: u64,
+    pub(crate) slot: usize,
+    pub(crate) kind: Kind,
+    /// It holds the drain of its scope.
+    pub(crate) drains: bool,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+}
+
+pub(crate) fn current() -> Option<Current> {
+    CURRENT.get()
+}
+
+pub(crate) fn mark_current_as_draining() {
+    CURRENT.set(CURRENT.get().map(|current| Current { drains: true, ..current }));
+}
+
+/// Puts the task before this one back, also while unwinding.
+struct Restore(Option<Current>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Tells the scope that the task has ended, when it is dropped: no abort and no panic is missed.
+pub(crate) struct Guard {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) slot: usize,
+    pub(crate) kind: Kind,
+    /// Whether the scope counts it among those that hold the drain.
+    drains: bool,
+    polled: bool,
+    outcome: Option<Outcome>,
+}
+
+impl Guard {
+    pub(crate) fn new(inner: Arc<Inner>, slot: usize, kind: Kind, drains: bool) -> Self {
+        Self { inner, slot, kind, drains, polled: false, outcome: None }
+    }
+
+    /// Runs `f` as this task. Returns its value, or the text of its panic.
+    fn enter<T>(&mut self, f: impl FnOnce() -> T) -> Result<T, String> {
+        let me = Current { scope: self.inner.id, slot: self.slot, kind: self.kind, drains: self.drains && self.polled };
+        let restore = Restore(CURRENT.replace(Some(me)));
+        let result = catch_unwind(AssertUnwindSafe(f)).map_err(|panic| panic_text(&*panic));
+        let marked = CURRENT.get().is_some_and(|current| current.drains);
+        drop(restore);
+        if !self.polled && self.drains && !marked && self.kind == Kind::Cooperative {
+            // Until its first poll a cooperative task might use the drain; it did not.
+            self.inner.holds_drain(self.slot, false);
+            self.drains = false;
+        } else if marked {
+            self.drains = true;
+        }
+        self.polled = true;
+        self.inner.polled(self.slot);
+        result
+    }
+
+    /// Notes how the task ended and turns its result into what its handle gives.
+    fn finish<T>(&mut self, result: Result<Result<T, BoxError>, String>) -> Result<T, TaskError> {
+        let (outcome, message) = match result {
+            Ok(Ok(value)) => {
+                self.outcome = Some(Outcome::Finished);
+                return Ok(value);
+            }
+            Ok(Err(error)) => {
+                let told = self.inner.phase() >= Phase::Draining;
+                let outcome =
+                    if told && Stopping::is_in(error.as_ref()) { Outcome::Cancelled } else { Outcome::Failed };
+                (outcome, chain(error.as_ref()))
+            }
+            Err(text) => (Outcome::Panicked, text),
+        };
+        self.outcome = Some(outcome);
+        let task = self.inner.task_name(self.slot);
+        if outcome != Outcome::Cancelled {
+            self.inner.failed(self.slot, self.kind, outcome, &message);
+        }
+        Err(TaskError { task, outcome, message })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let outcome = self.outcome.unwrap_or_else(|| {
+            if std::thread::panicking() {
+                // A destructor of the future panicked while it was dropped.
+                self.inner.failed(self.slot, self.kind, Outcome::Panicked, "a destructor panicked");
+                Outcome::Panicked
+            } else if self.kind.cooperates() {
+                Outcome::Aborted
+            } else {
+                Outcome::Cancelled
+            }
+        });
+        self.inner.ended(self.slot, self.kind, outcome);
+    }
+}
+
+pin_project! {
+    /// A future of the user's inside its guard. The future is dropped before the guard.
+    pub(crate) struct Tracked<F> {
+        #[pin]
+        future: Option<F>,
+        guard: Guard,
+    }
+}
+
+impl<F> Tracked<F> {
+    pub(crate) fn new(future: F, guard: Guard) -> Self {
+        Self { future: Some(future), guard }
+    }
+}
+
+impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let polled = this.guard.enter(|| match this.future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => Poll::Pending,
+        });
+        let mut result = match polled {
+            Ok(poll) => Ok(ready!(poll)),
+            Err(panic) => Err(panic),
+        };
+        // What the future held is dropped before its end is counted, a panic in there included.
+        if let Err(panic) = this.guard.enter(|| this.future.set(None)) {
+            result = Err(panic);
+        }
+        Poll::Ready(this.guard.finish(result))
+    }
+}
+
+/// Runs `job` on this thread as the task of `guard`.
+pub(crate) fn run_blocking<T>(mut guard: Guard, job: impl FnOnce() -> Result<T, BoxError>) -> Result<T, TaskError> {
+    let result = guard.enter(job);
+    guard.finish(result)
+}
+
+/// Polls a future and turns its panic into a value.
+pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic_text(&*panic))),
+    })
+    .await
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without text".to_owned())
+}
+
+/// A handle to wait for a task. Dropping it changes nothing: the scope owns the task.
+///
+/// As a future it gives the task's value, or [`TaskError`] saying how it ended instead. Inside
+/// `on_stop` every task of the scope has ended, so awaiting takes no time.
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropping or not polling it loses nothing but the value.
+pub struct Task<T> {
+    pub(crate) name: Name,
+    pub(crate) kind: Kind,
+    /// `None` for a task that was refused.
+    pub(crate) join: Option<tokio::task::JoinHandle<Result<T, TaskError>>>,
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T> Task<T> {
+    /// Whether it has ended, or never ran.
+    pub fn is_finished(&self) -> bool {
+        self.join.as_ref().is_none_or(tokio::task::JoinHandle::is_finished)
+    }
+
+    fn error(&self, outcome: Outcome, message: String) -> TaskError {
+        TaskError { task: self.name.clone(), outcome, message }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(join) = self.join.as_mut() else {
+            return Poll::Ready(Err(self.error(Outcome::Refused, String::new())));
+        };
+        Poll::Ready(match ready!(Pin::new(join).poll(cx)) {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => Err(self.error(Outcome::Panicked, panic_text(&*error.into_panic()))),
+            Err(_) if self.kind.cooperates() => Err(self.error(Outcome::Aborted, String::new())),
+            Err(_) => Err(self.error(Outcome::Cancelled, String::new())),
+        })
+    }
+}

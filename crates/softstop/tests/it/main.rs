@@ -1,0 +1,18 @@
+//! The library from outside: the async shell on a paused clock, and real processes in `process`.
+
+#![expect(clippy::disallowed_methods, reason = "a test stands outside of every scope")]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the failure")]
+
+mod architecture;
+mod budgets;
+#[cfg(feature = "serde")]
+mod config;
+mod drain;
+mod ledger;
+mod nested;
+mod order;
+mod process;
+mod report;
+mod starts;
+mod support;
+mod tasks;
