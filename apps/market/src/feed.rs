@@ -1,0 +1,152 @@
+//! Receives trades over a WebSocket, and connects again when it breaks.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use softstop::{BoxError, Policy, Restart, Result, Scope};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, http::Uri},
+};
+
+use crate::{
+    Progress, Skipped, TRADES, Tell,
+    wire::{self, Trade},
+};
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// Binance pings every 20 s: who says nothing for three times as long has gone.
+const SILENCE: Duration = Duration::from_secs(60);
+/// On a stop, how long the exchange may say nothing before it answers the close frame, and how long it may take in all.
+const FAREWELL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// The same in all where the stop leaves no time to drain; well within the grace of a cancelled task.
+const HASTY_FAREWELL: Duration = Duration::from_millis(500);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Reads where the exchange listens, such as `ws://127.0.0.1:9443`.
+///
+/// # Errors
+/// What is wrong with it, and what to type instead.
+pub fn address(text: &str) -> Result<String, String> {
+    let expected = "expected an address without a path, such as ws://127.0.0.1:9443";
+    let uri: Uri = text.parse().map_err(|error| format!("address {text:?}: {error}; {expected}"))?;
+    match (uri.scheme_str(), uri.authority(), uri.path_and_query().map_or("/", |path| path.as_str())) {
+        (Some("wss"), ..) => Err(format!("address {text:?}: wss:// (TLS) is not in this version; {expected}")),
+        (Some("ws"), Some(authority), "/") if !authority.host().is_empty() => Ok(format!("ws://{authority}")),
+        _ => Err(format!("address {text:?}: {expected}")),
+    }
+}
+
+pub(crate) struct Feed {
+    pub(crate) url: String,
+    pub(crate) symbols: BTreeSet<String>,
+    pub(crate) trades: mpsc::Sender<Trade>,
+    pub(crate) tell: Tell,
+    pub(crate) skipped: Arc<Skipped>,
+}
+
+impl Feed {
+    /// Receives until the stop, however often the connection breaks.
+    pub(crate) fn start(self, scope: &Scope) {
+        let feed = Arc::new(self);
+        scope.supervise("receive", Policy::Restart(Restart::forever()), move |scope| {
+            let feed = Arc::clone(&feed);
+            async move {
+                let Err(error) = feed.connection(&scope).await else { return Ok(()) };
+                (feed.tell)(Progress::Disconnected(error.to_string()));
+                // Who leaves anyway does not mind that the exchange left first.
+                if scope.is_draining() { Ok(()) } else { Err(error) }
+            }
+        });
+    }
+
+    /// One connection, from opening to closing. It ends well only on a stop.
+    async fn connection(&self, scope: &Scope) -> Result {
+        let url = &self.url;
+        let connect = async {
+            let connected = timeout(CONNECT, connect_async(url)).await;
+            let connected = connected.map_err(|_| format!("no answer from {url} within {CONNECT:?}"))?;
+            Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {url}: {error}"))?.0)
+        };
+        // The farewell belongs to `receive`, which still takes in trades; what is left is dropping the socket.
+        let close = async |socket: Socket| {
+            drop(socket);
+            Ok(())
+        };
+        let Some(socket) = scope.until_draining(scope.open("websocket", connect, close)).await else { return Ok(()) };
+        let mut socket = socket?;
+        (self.tell)(Progress::Connected);
+        let received = self.receive(scope, &mut socket).await;
+        socket.close().await?;
+        received
+    }
+
+    /// Subscribes by command and not in the address: so nothing is sent to a connection that a stop drops half-open.
+    async fn receive(&self, scope: &Scope, socket: &mut Socket) -> Result {
+        let lost = |error: Error| format!("lost the connection to {}: {error}", self.url);
+        let streams = self.symbols.iter().map(|symbol| format!("{}@aggTrade", symbol.to_ascii_lowercase()));
+        let subscribe = json!({ "method": "SUBSCRIBE", "params": streams.collect::<Vec<_>>(), "id": 1 });
+        socket.send(Message::text(subscribe.to_string())).await.map_err(lost)?;
+        loop {
+            let next = tokio::select! { biased;
+                _ = scope.draining() => return self.farewell(scope, socket).await,
+                next = timeout(SILENCE, socket.next()) => next,
+            };
+            let message = next.map_err(|_| format!("nothing from {} for {SILENCE:?}", self.url))?;
+            self.take(scope, message.unwrap_or(Err(Error::ConnectionClosed)).map_err(lost)?).await?;
+        }
+    }
+
+    /// Sends the close frame, and takes in what the exchange has sent before it saw that: until it answers, is silent, or time is over.
+    async fn farewell(&self, scope: &Scope, socket: &mut Socket) -> Result {
+        // Told to return now without a drain before, as when the stop comes while the service starts.
+        let hasty = scope.is_cancelled();
+        let until = Instant::now() + if hasty { HASTY_FAREWELL } else { FAREWELL.1 };
+        let Ok(Ok(())) = timeout(FAREWELL.0, socket.send(Message::Close(None))).await else { return Ok(()) };
+        loop {
+            let next = tokio::select! { biased;
+                _ = scope.cancelled(), if !hasty => return Ok(()),
+                next = timeout_at(until.min(Instant::now() + FAREWELL.0), socket.next()) => next,
+            };
+            let Ok(Some(Ok(message))) = next else { return Ok(()) };
+            self.take(scope, message).await?;
+        }
+    }
+
+    /// Hands a trade on; counts what is none.
+    async fn take(&self, scope: &Scope, message: Message) -> Result {
+        let skipped = match message {
+            Message::Text(text) => match wire::parse(&text) {
+                Ok(wire::Message::Trade(trade)) if self.symbols.contains(&trade.symbol) => {
+                    scope.owe(TRADES, 1);
+                    return Ok(self.trades.send(trade).await?);
+                }
+                Ok(wire::Message::Answer) => return Ok(()),
+                Ok(wire::Message::Refused(why)) => {
+                    return Err(format!("{} refused the subscription: {why}", self.url).into());
+                }
+                Ok(_) => &self.skipped.ignored,
+                Err(_) => &self.skipped.malformed,
+            },
+            Message::Binary(_) => &self.skipped.malformed,
+            _ => return Ok(()),
+        };
+        skipped.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

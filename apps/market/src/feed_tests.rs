@@ -1,0 +1,19 @@
+use super::*;
+
+#[test]
+fn addresses_are_checked_with_what_to_type_instead() {
+    for good in ["ws://127.0.0.1:9443", "ws://127.0.0.1:9443/", "ws://exchange"] {
+        assert!(address(good).is_ok(), "{good}");
+    }
+    for (wrong, says) in [
+        ("wss://stream.binance.com:9443", "wss:// (TLS) is not in this version"),
+        ("http://127.0.0.1", "such as ws://127.0.0.1:9443"),
+        ("127.0.0.1:9443", "such as ws://"),
+        ("ws://h/stream", "without a path"),
+        ("ws://", "such as ws://"),
+        ("", "such as ws://"),
+    ] {
+        let error = address(wrong).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+}

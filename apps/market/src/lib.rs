@@ -1,0 +1,162 @@
+//! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
+//!
+//! Three components: `store` ← `aggregator` ← `feed`. On a stop the feed says goodbye to the exchange and takes in what was still sent;
+//! the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where this one
+//! ended: what it has stored already it recognizes by the ids.
+//!
+//! # Guarantees
+//! - A trade that was received is written, or declared as a loss in the report of the stop. None is counted twice.
+//! - Numbers are exact: integers in units of 10⁻⁸ from the wire to the file. A sum that does not fit is an error, not a wrong number.
+//! - Trades that are missing between two that were received show as missing in the minute.
+//!
+//! # What it does not do yet
+//! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
+//!
+//! Modules in reading order: `wire` reads one message, `minutes` counts, `store` keeps, `feed` receives, [`table`] shows.
+
+mod feed;
+mod minutes;
+mod store;
+pub mod table;
+mod wire;
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use softstop::{Result, Scope, Service};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use self::{feed::Feed, minutes::Aggregator, store::Writer, wire::Trade};
+pub use self::{
+    feed::address,
+    minutes::Level,
+    store::{Reader, Summary},
+};
+
+/// What is accepted and not on disk yet: the name of the account in the report.
+pub const TRADES: &str = "trades";
+
+/// Trades between the feed and the aggregator: at 5,000 a second some 200 ms, in which a slow write goes unnoticed.
+const CHANNEL: usize = 1024;
+/// How often the open minute is written, and so how much `kill -9` can cost.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// How many trades are collected at most before they are written.
+const WRITE_AT: u64 = 20_000;
+
+/// Told what happens, from the threads on which it happens: it has to return soon.
+pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What `market collect` collects, from where, into which file.
+pub struct Config {
+    /// The exchange's WebSocket, as [`address`] gives it.
+    pub ws: String,
+    /// At least one, as [`symbol`] gives them.
+    pub symbols: BTreeSet<String>,
+    /// The SQLite file; made where there is none, in a folder that exists.
+    pub db: PathBuf,
+    /// Where progress goes.
+    pub tell: Tell,
+}
+
+/// What a person watching wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The exchange is connected.
+    Connected,
+    /// The connection could not be made or broke, and why; it is tried again.
+    Disconnected(String),
+    /// A minute is over and on disk.
+    Minute(Summary),
+    /// Everything is on disk and the file is closed.
+    Saved(Saved),
+}
+
+/// What came of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Minutes that were written to, the open ones among them.
+    pub minutes: u64,
+    /// Aggregated trades written.
+    pub trades: u64,
+    /// Trades that were on disk already.
+    pub known: u64,
+    /// Messages that could not be read.
+    pub malformed: u64,
+    /// Messages that are no trades of these symbols.
+    pub ignored: u64,
+}
+
+/// Messages that were no trades.
+#[derive(Default)]
+struct Skipped {
+    malformed: AtomicU64,
+    ignored: AtomicU64,
+}
+
+/// Reads a symbol that a person typed; upper case.
+///
+/// # Errors
+/// It cannot be one; the message says what to type instead.
+pub fn symbol(typed: &str) -> Result<String, String> {
+    if typed.is_empty() || !typed.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(format!("symbol {typed:?}: it has to be letters and digits, such as BTCUSDT"));
+    }
+    Ok(typed.to_ascii_uppercase())
+}
+
+/// Adds the collector to a service.
+pub fn service(service: &mut Service, config: Config) {
+    let Config { ws, symbols, db, tell } = config;
+    let skipped = Arc::new(Skipped::default());
+
+    let (told, counted) = (Arc::clone(&tell), Arc::clone(&skipped));
+    let store = service.component("store", (), async move |scope, ()| Writer::start(&scope, db, told, counted).await);
+
+    let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, known)| {
+        let (trades, received) = mpsc::channel(CHANNEL);
+        let counted = Aggregator { known, ..Aggregator::default() };
+        let writer: Writer = store.clone();
+        let task = scope.spawn_with("count", async move |scope| count(&scope, received, counted, &writer).await);
+        scope.on_stop(async move |_| store.write(task.await?).await);
+        Ok(trades)
+    });
+
+    service.component("feed", aggregator, async move |scope, trades| {
+        Feed { url: format!("{ws}/stream"), symbols, trades, tell, skipped }.start(&scope);
+        Ok(())
+    });
+}
+
+/// Counts what the feed sends and writes it every second; hands back what is not written yet.
+async fn count(
+    scope: &Scope,
+    mut received: mpsc::Receiver<Trade>,
+    mut counted: Aggregator,
+    store: &Writer,
+) -> Result<minutes::Batch> {
+    let mut every = interval(WRITE_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let write_now = tokio::select! {
+            next = scope.next(received.recv()) => match next.map(|trade| counted.add(trade)) {
+                Some(Ok(ended_a_minute)) => ended_a_minute,
+                Some(Err(too_large)) => {
+                    store.write(counted.batch).await?;
+                    return Err(too_large.into());
+                }
+                None => return Ok(counted.batch),
+            },
+            _ = every.tick() => true,
+        };
+        if write_now || counted.batch.received() >= WRITE_AT {
+            store.write(std::mem::take(&mut counted.batch)).await?;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use super::*;
+
+#[test]
+fn the_table_lines_up() {
+    let minute = |begin: &str, complete, trades| Summary {
+        symbol: "NKNUSDT".into(),
+        begin_ms: 0,
+        begin: begin.into(),
+        ids: (1, 3),
+        complete,
+        total: Level { buy: 5_800_000_000, sell: 12_345_000_000, trades },
+        levels: 1,
+    };
+    let levels = vec![(35_280_000, Level { buy: 5_800_000_000, sell: 12_345_000_000, trades: 3 })];
+
+    let text =
+        table(&[(minute("2021-10-12 00:28", true, 3), levels), (minute("2021-10-12 00:29", false, 2), Vec::new())]);
+
+    assert_eq!(
+        text,
+        "minute (UTC)      symbol   trades  buy    sell   delta  levels  state\n\
+         2021-10-12 00:28  NKNUSDT       3   58  123.45  -65.45       1  complete\n\
+         \x20 at 0.3528                     3   58  123.45  -65.45\n\
+         2021-10-12 00:29  NKNUSDT       2   58  123.45  -65.45       1  partial, 1 missing\n"
+    );
+}
+
+#[test]
+fn one_is_not_many() {
+    assert_eq!([count(0, "trade"), count(1, "trade"), count(2, "trade")], ["0 trades", "1 trade", "2 trades"]);
+}
