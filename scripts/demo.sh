@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The main job, offline: a simulated exchange replays a recording, `market collect` fills minutes from it. Press Ctrl+C:
+# the collector stops in order, its timeline and what it saved are shown. Takes no arguments, runs from anywhere.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo build --release --locked -p sims -p market
+folder=$(mktemp -d)
+bin=target/release
+symbols=(NKNUSDT LRCBTC)
+
+# In the background SIGINT is ignored: Ctrl+C reaches the collector alone, and the exchange ends after it.
+$bin/exchange-sim --speed 60 >"$folder/exchange" 2>"$folder/exchange.log" &
+exchange=$!
+finish() {
+    kill "$exchange" 2>/dev/null || true
+    wait "$exchange" 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'true' INT TERM
+
+for _ in $(seq 100); do
+    address=$(grep -om1 'ws://[^ ]*' "$folder/exchange" || true)
+    [[ -n $address ]] && break
+    kill -0 "$exchange" 2>/dev/null || { cat "$folder/exchange.log" >&2; exit 1; }
+    sleep 0.1
+done
+[[ -n $address ]] || { echo "the exchange did not start within 10 s" >&2; exit 1; }
+
+saved_minutes() { "$bin/market" minutes --db "$folder/market.db" --last 20 2>/dev/null; }
+
+announce() {
+    for _ in $(seq 300); do
+        kill -0 "$exchange" 2>/dev/null || return
+        if [[ $(saved_minutes | grep -c -E 'NKNUSDT|LRCBTC') -ge 3 ]]; then
+            echo "demo: ready; minutes are being filled (a recorded minute takes a second here). Press Ctrl+C to stop."
+            return
+        fi
+        sleep 0.2
+    done
+}
+announce &
+announcing=$!
+
+status=0
+SOFTSTOP_REPORT=- "$bin/market" collect --ws "$address" --db "$folder/market.db" \
+    "${symbols[@]/#/--symbol=}" || status=$?
+kill "$announcing" 2>/dev/null || true
+wait "$announcing" 2>/dev/null || true
+
+echo
+echo "saved:"
+saved_minutes
+exit "$status"
