@@ -18,9 +18,9 @@ use std::{
 };
 
 use crate::{
+    inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
     report::{Report, plural, text},
-    scope::Inner,
     shared::{Event, Shared, lock},
     task::Outcome,
     timeline::shorten,

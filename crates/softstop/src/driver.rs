@@ -13,10 +13,11 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::Sleep};
 
 use crate::{
     error::{BoxError, Stopping, chain},
+    inner::{Inner, Phase},
     machine::{Action, Event, Level, Machine, Reason, ServiceState, State},
     plan::Plan,
     report::{ComponentRecord, Failure, Report},
-    scope::{Inner, Phase, Scope},
+    scope::Scope,
     service::{Start, Value},
     shared::{Event as Told, Shared, lock, nanos},
     steps,

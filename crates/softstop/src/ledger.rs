@@ -19,9 +19,10 @@ use slab::Slab;
 
 use crate::{
     error::{BoxError, Result, ScopeClosed, chain},
+    inner::{Inner, Phase},
     machine::Time,
     report::{Closed, Failure, Leak, ResourceGroup, StillOpen},
-    scope::{BoxFuture, Inner, Phase, Scope},
+    scope::{BoxFuture, Scope},
     shared::lock,
     task::{Kind, Name, Outcome, catch_panic, current},
 };

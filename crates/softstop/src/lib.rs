@@ -6,6 +6,7 @@ mod driver;
 mod emergency;
 mod entry;
 mod error;
+mod inner;
 mod ledger;
 mod machine;
 mod nested;
@@ -44,3 +45,8 @@ pub use shared::Event;
 pub use stream::Until;
 pub use supervise::{Policy, Restart};
 pub use task::{Name, Outcome, Task};
+
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

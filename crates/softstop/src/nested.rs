@@ -45,7 +45,7 @@ pub struct NestedEnd {
 impl Scope {
     /// Makes a scope within this one. `name` stands in reports after the parent's and a slash.
     pub fn nested(&self, name: impl Into<Name>) -> Nested {
-        Nested { scope: Scope { inner: self.add_child(&name.into()) } }
+        Nested { scope: Scope { inner: self.inner.add_child(&name.into()) } }
     }
 }
 

@@ -5,8 +5,8 @@ use std::{fmt, panic::Location, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
+    inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
-    scope::Inner,
     shared::{Shared, lock},
     task::{OUTCOMES, Outcome},
     timeline,

@@ -4,9 +4,10 @@ use std::{panic::Location, sync::Arc, time::Duration};
 
 use crate::{
     error::chain,
+    inner::{Inner, Phase},
     machine::{Action, Event, Level, Reason, State, Time},
     report::{Failure, Saved},
-    scope::{End, Hook, Inner, Phase},
+    scope::{End, Hook},
     shared::lock,
     task::{Kind, Name, Outcome, catch_panic},
 };

@@ -9,7 +9,8 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use crate::{
-    scope::{BoxFuture, Phase, Scope},
+    inner::Phase,
+    scope::{BoxFuture, Scope},
     task::current,
 };
 

@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     error::{BoxError, Result, Stopping},
-    scope::{Phase, Scope},
+    inner::Phase,
+    scope::Scope,
     shared::lock,
     task::{Kind, Name, Task, catch_panic, current},
 };

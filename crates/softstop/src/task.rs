@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     error::{BoxError, Stopping, TaskError, chain},
-    scope::{Inner, Phase},
+    inner::{Inner, Phase},
 };
 
 /// The name of a task or a resource; a literal costs nothing.

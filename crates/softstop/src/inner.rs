@@ -1,0 +1,652 @@
+//! The state of one scope: its tasks, how far its stop has come, and who waits for what.
+
+use std::{
+    panic::Location,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use slab::Slab;
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    driver::Message,
+    error::Result,
+    ledger::Ledger,
+    machine::{Reason, Time},
+    plan::ABORT_GRACE,
+    report::{Failure, Saved, TaskGroup},
+    scope::Hook,
+    shared::{Shared, lock, nanos},
+    task::{Guard, Kind, Name, OUTCOMES, Outcome, Task, Tracked, current, mark_current_as_draining, run_blocking},
+};
+
+/// Names of tasks that one scope keeps apart; the tasks of further names are counted together.
+const MOST_GROUPS: usize = 512;
+
+/// How far the stop of a scope has come, as its tasks see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Running,
+    Unready,
+    Draining,
+    Cancelled,
+    Aborted,
+    Saving,
+    Closing,
+}
+
+const PHASES: [Phase; 7] =
+    [Phase::Running, Phase::Unready, Phase::Draining, Phase::Cancelled, Phase::Aborted, Phase::Saving, Phase::Closing];
+
+struct Entry {
+    /// Tells this task from an earlier one in the same slot.
+    serial: u64,
+    abort: Option<AbortHandle>,
+    group: usize,
+    kind: Kind,
+    drains: bool,
+    stuck: bool,
+    /// Its failure stops nobody.
+    ignored: bool,
+    /// Its last poll, once cancelled.
+    polled: Time,
+    /// When it counts as stuck, after it was aborted for being idle.
+    stuck_at: Option<Time>,
+}
+
+struct Group {
+    name: Name,
+    site: &'static Location<'static>,
+    counts: [u64; OUTCOMES.len()],
+    restarts: u64,
+}
+
+pub(crate) struct Local {
+    phase: Phase,
+    /// Tasks of this scope and of those nested in it that have not gone.
+    live: usize,
+    /// Those of them that hold the drain.
+    drainers: usize,
+    tasks: Slab<Entry>,
+    enrolled: u64,
+    groups: Vec<Group>,
+    children: Vec<Arc<Inner>>,
+    cancelled_at: Time,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) ledger: Ledger,
+    /// Where failures go instead of stopping the service.
+    pub(crate) failures: Option<Vec<Failure>>,
+    /// How `on_stop` went; `None` as long as its turn has not come.
+    pub(crate) saved: Option<Saved>,
+    pub(crate) cut_saves: u64,
+    pub(crate) cut_closes: u64,
+    /// Starts, and destructors of products, that never reached an await point.
+    pub(crate) stuck_steps: u64,
+}
+
+/// One scope: a component's own, or one nested in another.
+pub(crate) struct Inner {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) component: usize,
+    pub(crate) shared: Arc<Shared>,
+    parent: Option<Arc<Inner>>,
+    phase: AtomicU8,
+    told: Notify,
+    /// The end of the present step, in nanoseconds; `u64::MAX` without one.
+    limit: AtomicU64,
+    reason: OnceLock<Reason>,
+    /// For a nested scope: something has ended that its `stop` may wait for.
+    pub(crate) progress: Notify,
+    /// For a component's scope: the driver has been told of progress and not looked yet.
+    reported: AtomicBool,
+    /// Whether somebody cares about every end of a task.
+    watched: AtomicBool,
+    pub(crate) local: Mutex<Local>,
+}
+
+impl Inner {
+    pub(crate) fn new(name: String, component: usize, shared: Arc<Shared>, parent: Option<Arc<Inner>>) -> Arc<Self> {
+        let id = shared.next();
+        Arc::new(Self {
+            id,
+            name,
+            component,
+            shared,
+            parent,
+            phase: AtomicU8::new(Phase::Running as u8),
+            told: Notify::new(),
+            limit: AtomicU64::new(u64::MAX),
+            reason: OnceLock::new(),
+            progress: Notify::new(),
+            reported: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            local: Mutex::new(Local {
+                phase: Phase::Running,
+                live: 0,
+                drainers: 0,
+                tasks: Slab::new(),
+                enrolled: 0,
+                groups: Vec::new(),
+                children: Vec::new(),
+                cancelled_at: Time::ZERO,
+                hook: None,
+                ledger: Ledger::default(),
+                failures: None,
+                saved: None,
+                cut_saves: 0,
+                cut_closes: 0,
+                stuck_steps: 0,
+            }),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.reason.get().cloned()
+    }
+
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Release);
+    }
+
+    // ---- the stop, from outside ---------------------------------------------------------
+
+    /// Moves this scope and those nested in it on to `phase`, and wakes who waits for it.
+    pub(crate) fn advance(&self, phase: Phase, limit: Option<Time>, reason: &Reason) {
+        let children = {
+            let mut local = lock(&self.local);
+            if phase == Phase::Cancelled && local.phase < phase {
+                local.cancelled_at = self.shared.now();
+            }
+            local.phase = local.phase.max(phase);
+            let _ = self.reason.set(reason.clone());
+            self.watch();
+            self.set_limit(limit);
+            self.phase.store(local.phase as u8, Ordering::Release);
+            local.children.clone()
+        };
+        self.told.notify_waiters();
+        for child in children {
+            child.advance(phase, limit, reason);
+        }
+    }
+
+    pub(crate) fn set_limit(&self, limit: Option<Time>) {
+        self.limit.store(limit.map_or(u64::MAX, nanos), Ordering::Release);
+    }
+
+    pub(crate) fn limit(&self) -> Option<Time> {
+        let limit = self.limit.load(Ordering::Acquire);
+        (limit != u64::MAX).then(|| Duration::from_nanos(limit))
+    }
+
+    /// Drops the futures of the tasks that `which` picks, here and in nested scopes.
+    pub(crate) fn abort(&self, which: impl Fn(Kind) -> bool + Copy) {
+        let (handles, children) = {
+            let local = lock(&self.local);
+            let picked = local.tasks.iter().filter(|(_, entry)| which(entry.kind));
+            (picked.filter_map(|(_, entry)| entry.abort.clone()).collect::<Vec<_>>(), local.children.clone())
+        };
+        handles.iter().for_each(AbortHandle::abort);
+        for child in children {
+            child.abort(which);
+        }
+    }
+
+    /// Aborts the tasks that were not polled for `idle`; returns when to look again. What has not
+    /// gone 100 ms later is stuck; so is at once a blocking job, which cannot be aborted.
+    pub(crate) fn abort_idle(&self, idle: Duration) -> Option<Time> {
+        let now = self.shared.now();
+        let (mut handles, mut next) = (Vec::new(), None::<Time>);
+        let children = {
+            let mut local = lock(&self.local);
+            let Local { tasks, groups, cancelled_at, stuck_steps, .. } = &mut *local;
+            let (mut stuck, mut drains) = (0, 0);
+            for (_, entry) in tasks.iter_mut().filter(|(_, entry)| !entry.stuck) {
+                if !entry.kind.cooperates() {
+                    // Aborted when it was cancelled: it should have gone long ago.
+                    entry.stuck_at = Some(*cancelled_at + ABORT_GRACE);
+                }
+                let idle_at = entry.polled.max(*cancelled_at).saturating_add(idle);
+                if idle_at <= now && entry.stuck_at.is_none() {
+                    handles.extend(entry.abort.clone());
+                    let grace = if entry.kind == Kind::Blocking { Duration::ZERO } else { ABORT_GRACE };
+                    entry.stuck_at = Some(now + grace);
+                }
+                let due = entry.stuck_at.unwrap_or(idle_at);
+                if due > now {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                    continue;
+                }
+                entry.stuck = true;
+                stuck += 1;
+                drains += usize::from(entry.drains);
+                if entry.kind.counted() {
+                    count(groups, entry.group, Outcome::Stuck);
+                } else {
+                    *stuck_steps += 1;
+                }
+            }
+            self.release(&mut local, stuck, drains);
+            local.children.clone()
+        };
+        handles.iter().for_each(AbortHandle::abort);
+        let below = children.iter().filter_map(|child| child.abort_idle(idle)).min();
+        next.into_iter().chain(below).min()
+    }
+
+    /// Counts everything that is left as gone, with this outcome. What is left of steps is only
+    /// forgotten.
+    pub(crate) fn give_up(&self, outcome: Outcome) {
+        for child in self.children() {
+            child.give_up(outcome);
+        }
+        let mut local = lock(&self.local);
+        let Local { tasks, groups, stuck_steps, phase, .. } = &mut *local;
+        let (mut live, mut drains) = (0, 0);
+        for (_, entry) in tasks.iter_mut().filter(|(_, entry)| !entry.stuck) {
+            entry.stuck = true;
+            live += 1;
+            drains += usize::from(entry.drains);
+            if entry.kind.counted() {
+                count(groups, entry.group, outcome);
+            } else if *phase == Phase::Aborted {
+                // Later ones are parts of a save or a close, which are counted as cut.
+                *stuck_steps += 1;
+            }
+        }
+        self.release(&mut local, live, drains);
+    }
+
+    pub(crate) fn children(&self) -> Vec<Arc<Inner>> {
+        lock(&self.local).children.clone()
+    }
+
+    /// This scope and all nested in it, outermost first.
+    pub(crate) fn family(self: &Arc<Self>) -> Vec<Arc<Inner>> {
+        let mut family = vec![Arc::clone(self)];
+        let mut at = 0;
+        while at < family.len() {
+            let children = family[at].children();
+            family.extend(children);
+            at += 1;
+        }
+        family
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.reported.store(false, Ordering::Release);
+        lock(&self.local).live
+    }
+
+    pub(crate) fn drainers(&self) -> usize {
+        self.reported.store(false, Ordering::Release);
+        lock(&self.local).drainers
+    }
+
+    /// How the tasks ended so far, those of nested scopes under `nested/task`.
+    pub(crate) fn groups(&self) -> Vec<TaskGroup> {
+        let mut rows = Vec::new();
+        let local = lock(&self.local);
+        for group in &local.groups {
+            let running = local.tasks.iter().filter(|(_, entry)| {
+                entry.kind.counted() && !entry.stuck && std::ptr::eq(&raw const local.groups[entry.group], group)
+            });
+            rows.extend(TaskGroup::rows(&group.name, group.site, &group.counts, group.restarts, running.count()));
+        }
+        let children = local.children.clone();
+        drop(local);
+        for child in children {
+            let short = child.name.rsplit('/').next().unwrap_or_default().to_owned();
+            rows.extend(child.groups().into_iter().map(|row| row.within(&short)));
+        }
+        rows
+    }
+
+    // ---- tasks, from inside -------------------------------------------------------------
+
+    /// Takes one more task in, or refuses it; both at once for this scope and those around it.
+    fn admit(&self, local: &mut Local, kind: Kind, drains: bool) -> bool {
+        let open = match kind {
+            Kind::Step => true,
+            Kind::Start => local.phase < Phase::Cancelled,
+            Kind::Sweep => local.phase < Phase::Closing,
+            Kind::Plain => local.phase < Phase::Cancelled || local.phase == Phase::Saving,
+            _ => local.phase < Phase::Aborted || local.phase == Phase::Saving,
+        };
+        let admitted = open && self.parent.as_ref().is_none_or(|p| p.admit(&mut lock(&p.local), kind, drains));
+        if admitted {
+            local.live += 1;
+            local.drainers += usize::from(drains);
+        }
+        admitted
+    }
+
+    /// The counterpart of `admit`: wakes who waits for the last one.
+    fn release(&self, local: &mut Local, live: usize, drains: usize) {
+        local.live -= live;
+        local.drainers -= drains;
+        let drained = drains > 0 && local.drainers == 0 && local.phase >= Phase::Draining;
+        if live > 0 && (local.live == 0 || local.phase >= Phase::Aborted) || drained {
+            self.report_progress();
+        }
+        if let Some(parent) = &self.parent {
+            parent.release(&mut lock(&parent.local), live, drains);
+        }
+    }
+
+    fn report_progress(&self) {
+        if self.parent.is_some() {
+            self.progress.notify_one();
+        } else if self.watched.load(Ordering::Acquire) && !self.reported.swap(true, Ordering::AcqRel) {
+            self.shared.send(Message::Progress(self.component));
+        }
+    }
+
+    /// Runs `future` as a task of this scope, or hands it back.
+    pub(crate) fn run<T, F>(
+        self: &Arc<Self>,
+        name: Name,
+        kind: Kind,
+        ignored: bool,
+        site: &'static Location<'static>,
+        future: F,
+    ) -> Result<Task<T>, F>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let Some((slot, serial)) = self.enrol(&name, kind, ignored, site) else { return Err(future) };
+        let guard = Guard::new(Arc::clone(self), slot, kind, holds_at_first(kind));
+        #[expect(clippy::disallowed_methods, reason = "this is the one place where tasks come into being")]
+        let join = match self.shared.runtime.get() {
+            Some(runtime) => runtime.spawn(Tracked::new(future, guard)),
+            None => tokio::spawn(Tracked::new(future, guard)),
+        };
+        self.note_abort_handle(slot, serial, kind, join.abort_handle());
+        Ok(Task { name, kind, join: Some(join) })
+    }
+
+    /// Runs `job`, which is given its slot, on the pool for blocking jobs.
+    pub(crate) fn run_job<T, J>(self: &Arc<Self>, name: Name, site: &'static Location<'static>, job: J) -> Task<T>
+    where
+        T: Send + 'static,
+        J: FnOnce(usize) -> Result<T> + Send + 'static,
+    {
+        let kind = Kind::Blocking;
+        let Some((slot, serial)) = self.enrol(&name, kind, false, site) else {
+            return Task { name, kind, join: None };
+        };
+        let guard = Guard::new(Arc::clone(self), slot, kind, false);
+        let body = move || run_blocking(guard, || job(slot));
+        let join = match self.shared.runtime.get() {
+            Some(runtime) => runtime.spawn_blocking(body),
+            None => tokio::task::spawn_blocking(body),
+        };
+        self.note_abort_handle(slot, serial, kind, join.abort_handle());
+        Task { name, kind, join: Some(join) }
+    }
+
+    fn enrol(&self, name: &Name, kind: Kind, ignored: bool, site: &'static Location<'static>) -> Option<(usize, u64)> {
+        let mut local = lock(&self.local);
+        if !self.admit(&mut local, kind, holds_at_first(kind)) {
+            return None;
+        }
+        let group = find_group(&mut local.groups, name, site, kind);
+        let drains = holds_at_first(kind);
+        local.enrolled += 1;
+        let serial = local.enrolled;
+        let entry = Entry {
+            serial,
+            abort: None,
+            group,
+            kind,
+            drains,
+            stuck: false,
+            ignored,
+            polled: Time::ZERO,
+            stuck_at: None,
+        };
+        Some((local.tasks.insert(entry), serial))
+    }
+
+    /// A stop may have passed between enrolling and spawning: then the abort is made good here.
+    fn note_abort_handle(&self, slot: usize, serial: u64, kind: Kind, abort: AbortHandle) {
+        let mut local = lock(&self.local);
+        let late = match local.phase {
+            Phase::Running | Phase::Unready | Phase::Draining | Phase::Saving => false,
+            Phase::Cancelled => !kind.cooperates(),
+            Phase::Aborted | Phase::Closing => kind != Kind::Step,
+        };
+        if late {
+            abort.abort();
+        }
+        // The task may have ended already, and its slot been taken by another one.
+        if let Some(entry) = local.tasks.get_mut(slot).filter(|entry| entry.serial == serial) {
+            entry.abort = Some(abort);
+        }
+    }
+
+    pub(crate) fn ended(&self, slot: usize, kind: Kind, outcome: Outcome) {
+        let mut local = lock(&self.local);
+        let Some(entry) = local.tasks.try_remove(slot) else { return };
+        if entry.stuck {
+            return; // It was counted when it was given up.
+        }
+        if kind.counted() {
+            count(&mut local.groups, entry.group, outcome);
+        }
+        self.release(&mut local, 1, usize::from(entry.drains));
+    }
+
+    pub(crate) fn holds_drain(&self, slot: usize, drains: bool) {
+        let mut local = lock(&self.local);
+        let Some(entry) = local.tasks.get_mut(slot).filter(|e| !e.stuck && e.drains != drains) else { return };
+        entry.drains = drains;
+        if drains {
+            self.hold(&mut local);
+        } else {
+            self.release(&mut local, 0, 1);
+        }
+    }
+
+    fn hold(&self, local: &mut Local) {
+        local.drainers += 1;
+        if let Some(parent) = &self.parent {
+            parent.hold(&mut lock(&parent.local));
+        }
+    }
+
+    pub(crate) fn polled(&self, slot: usize) {
+        if self.phase() >= Phase::Cancelled {
+            let now = self.shared.now();
+            if let Some(entry) = lock(&self.local).tasks.get_mut(slot) {
+                entry.polled = now;
+            }
+        }
+    }
+
+    pub(crate) fn task_name(&self, slot: usize) -> Name {
+        let local = lock(&self.local);
+        local.tasks.get(slot).map_or(Name::Borrowed("?"), |entry| local.groups[entry.group].name.clone())
+    }
+
+    /// From now on the failure of this task stops nobody.
+    pub(crate) fn ignore(&self, slot: usize) {
+        if let Some(entry) = lock(&self.local).tasks.get_mut(slot) {
+            entry.ignored = true;
+        }
+    }
+
+    pub(crate) fn count_restart(&self, slot: usize) {
+        let mut local = lock(&self.local);
+        if let Some(group) = local.tasks.get(slot).map(|entry| entry.group) {
+            local.groups[group].restarts += 1;
+        }
+    }
+
+    /// A task has failed or panicked: to whoever takes failures here or further out.
+    pub(crate) fn failed(&self, slot: usize, kind: Kind, outcome: Outcome, message: &str) {
+        let failure = {
+            let local = lock(&self.local);
+            let entry = local.tasks.get(slot);
+            if !kind.counted() || entry.is_some_and(|entry| entry.ignored) {
+                return;
+            }
+            let group = entry.map(|entry| &local.groups[entry.group]);
+            Failure {
+                component: self.name.clone(),
+                task: group.map(|group| group.name.to_string()),
+                site: group.map(|group| group.site.to_string()),
+                outcome,
+                message: message.to_owned(),
+                at: self.shared.now(),
+            }
+        };
+        self.take_failure(failure);
+    }
+
+    fn take_failure(&self, failure: Failure) {
+        {
+            let mut local = lock(&self.local);
+            if let Some(taken) = &mut local.failures {
+                taken.push(failure);
+                self.progress.notify_one();
+                return;
+            }
+        }
+        match &self.parent {
+            Some(parent) => parent.take_failure(failure),
+            None => self.shared.send(Message::Failed(self.component, failure)),
+        }
+    }
+
+    /// Waits until the stop of this scope has come to `phase`.
+    pub(crate) async fn told(&self, phase: Phase) {
+        loop {
+            let told = self.told.notified();
+            if self.phase() >= phase {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// The present task holds the drain from now on.
+    pub(crate) fn mark_draining(&self) {
+        if let Some(current) = current()
+            && current.scope == self.id
+            && !current.drains
+        {
+            mark_current_as_draining();
+            self.holds_drain(current.slot, true);
+        }
+    }
+}
+
+/// Until its first poll, a cooperative task might be one that drains.
+fn holds_at_first(kind: Kind) -> bool {
+    matches!(kind, Kind::Cooperative | Kind::Critical)
+}
+
+fn count(groups: &mut [Group], group: usize, outcome: Outcome) {
+    if let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) {
+        groups[group].counts[at] += 1;
+    }
+}
+
+fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>, kind: Kind) -> usize {
+    let name = if kind.counted() { name.clone() } else { Name::Borrowed("") };
+    let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == name;
+    if let Some(at) = groups.iter().position(same) {
+        return at;
+    }
+    let name = if groups.len() < MOST_GROUPS { name } else { Name::Borrowed("(other tasks)") };
+    if groups.len() > MOST_GROUPS {
+        return MOST_GROUPS;
+    }
+    groups.push(Group { name, site, counts: [0; OUTCOMES.len()], restarts: 0 });
+    groups.len() - 1
+}
+
+impl Inner {
+    /// The oldest failure collected here; the scope goes on collecting.
+    pub(crate) fn next_failure(&self) -> Option<Failure> {
+        let mut local = lock(&self.local);
+        let failures = local.failures.as_mut().filter(|failures| !failures.is_empty())?;
+        Some(failures.remove(0))
+    }
+
+    pub(crate) fn remaining_failures(&self) -> Vec<Failure> {
+        lock(&self.local).failures.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// A nested scope has gone: its counts become its parent's.
+    pub(crate) fn leave_parent(&self) {
+        let Some(parent) = &self.parent else { return };
+        if !lock(&self.local).ledger.is_empty() {
+            return; // Somebody still holds what was opened here: the parent sees to it.
+        }
+        let short = self.name.rsplit('/').next().unwrap_or_default().to_owned();
+        let groups = std::mem::take(&mut lock(&self.local).groups);
+        let mut ledger = std::mem::take(&mut lock(&self.local).ledger);
+        let cut = {
+            let local = lock(&self.local);
+            (local.cut_saves, local.cut_closes)
+        };
+        let mut local = lock(&parent.local);
+        local.cut_saves += cut.0;
+        local.cut_closes += cut.1;
+        local.children.retain(|child| child.id != self.id);
+        for group in groups {
+            let name = if group.name.is_empty() { group.name } else { format!("{short}/{}", group.name).into() };
+            let at = find_group(&mut local.groups, &name, group.site, Kind::Plain);
+            local.groups[at].restarts += group.restarts;
+            for (sum, n) in local.groups[at].counts.iter_mut().zip(group.counts) {
+                *sum += n;
+            }
+        }
+        local.ledger.absorb(&mut ledger);
+    }
+
+    /// Lets go of everything: the run was dropped.
+    pub(crate) fn dissolve(&self, reason: &Reason) {
+        self.advance(Phase::Closing, None, reason);
+        self.abort(|_| true);
+        let hook = lock(&self.local).hook.take();
+        drop(hook);
+        let children = std::mem::take(&mut lock(&self.local).children);
+        for child in children {
+            child.dissolve(reason);
+        }
+    }
+
+    /// Makes a scope nested in this one, as far in its stop as this one.
+    pub(crate) fn add_child(self: &Arc<Self>, name: &str) -> Arc<Self> {
+        let inner = self;
+        let full = format!("{}/{name}", inner.name);
+        let child = Inner::new(full, inner.component, Arc::clone(&inner.shared), Some(Arc::clone(inner)));
+        let mut local = lock(&inner.local);
+        {
+            let mut nested = lock(&child.local);
+            nested.phase = local.phase;
+            nested.cancelled_at = local.cancelled_at;
+        }
+        child.phase.store(local.phase as u8, Ordering::Release);
+        child.limit.store(inner.limit.load(Ordering::Acquire), Ordering::Release);
+        if let Some(reason) = inner.reason() {
+            let _ = child.reason.set(reason);
+        }
+        local.children.push(Arc::clone(&child));
+        child
+    }
+}
