@@ -4,9 +4,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --release --locked -p sims -p market
+# DEMO_BIN names a folder with programs that are built already.
+bin=${DEMO_BIN:-target/release}
+[[ -n ${DEMO_BIN:-} ]] || cargo build --release --locked -p sims -p market
 folder=$(mktemp -d)
-bin=target/release
 symbols=(NKNUSDT LRCBTC)
 
 # In the background SIGINT is ignored: Ctrl+C reaches the collector alone, and the exchange ends after it.
@@ -33,7 +34,7 @@ saved_minutes() { "$bin/market" minutes --db "$folder/market.db" --last 20 2>/de
 announce() {
     for _ in $(seq 300); do
         kill -0 "$exchange" 2>/dev/null || return
-        if [[ $(saved_minutes | grep -c -E 'NKNUSDT|LRCBTC') -ge 3 ]]; then
+        if saved_minutes | grep -q complete; then
             echo "demo: ready; minutes are being filled (a recorded minute takes a second here). Press Ctrl+C to stop."
             return
         fi

@@ -9,11 +9,7 @@ use std::{
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use softstop::{BoxError, Policy, Restart, Result, Scope};
-use tokio::{
-    net::TcpStream,
-    sync::mpsc,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, http::Uri},
@@ -75,7 +71,7 @@ impl Feed {
     async fn connection(&self, scope: &Scope) -> Result {
         let url = &self.url;
         let connect = async {
-            let connected = timeout(CONNECT, connect_async(url)).await;
+            let connected = time::timeout(CONNECT, connect_async(url)).await;
             let connected = connected.map_err(|_| format!("no answer from {url} within {CONNECT:?}"))?;
             Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {url}: {error}"))?.0)
         };
@@ -101,7 +97,7 @@ impl Feed {
         loop {
             let next = tokio::select! { biased;
                 _ = scope.draining() => return self.farewell(scope, socket).await,
-                next = timeout(SILENCE, socket.next()) => next,
+                next = time::timeout(SILENCE, socket.next()) => next,
             };
             let message = next.map_err(|_| format!("nothing from {} for {SILENCE:?}", self.url))?;
             self.take(scope, message.unwrap_or(Err(Error::ConnectionClosed)).map_err(lost)?).await?;
@@ -112,12 +108,12 @@ impl Feed {
     async fn farewell(&self, scope: &Scope, socket: &mut Socket) -> Result {
         // Told to return now without a drain before, as when the stop comes while the service starts.
         let hasty = scope.is_cancelled();
-        let until = Instant::now() + if hasty { HASTY_FAREWELL } else { FAREWELL.1 };
-        let Ok(Ok(())) = timeout(FAREWELL.0, socket.send(Message::Close(None))).await else { return Ok(()) };
+        let until = time::Instant::now() + if hasty { HASTY_FAREWELL } else { FAREWELL.1 };
+        let Ok(Ok(())) = time::timeout(FAREWELL.0, socket.send(Message::Close(None))).await else { return Ok(()) };
         loop {
             let next = tokio::select! { biased;
                 _ = scope.cancelled(), if !hasty => return Ok(()),
-                next = timeout_at(until.min(Instant::now() + FAREWELL.0), socket.next()) => next,
+                next = time::timeout_at(until.min(time::Instant::now() + FAREWELL.0), socket.next()) => next,
             };
             let Ok(Some(Ok(message))) = next else { return Ok(()) };
             self.take(scope, message).await?;

@@ -28,10 +28,7 @@ use std::{
 };
 
 use softstop::{Result, Scope, Service};
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{sync::mpsc, time};
 
 use self::{feed::Feed, minutes::Aggregator, store::Writer, wire::Trade};
 pub use self::{
@@ -141,8 +138,8 @@ async fn count(
     mut counted: Aggregator,
     store: &Writer,
 ) -> Result<minutes::Batch> {
-    let mut every = interval(WRITE_EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut every = time::interval(WRITE_EVERY);
+    every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         let write_now = tokio::select! {
             next = scope.next(received.recv()) => match next.map(|trade| counted.add(trade)) {

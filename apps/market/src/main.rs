@@ -15,9 +15,15 @@ fn main() -> ExitCode {
         }
     };
     match matches.subcommand() {
-        Some(("minutes", matches)) => show(minutes(matches)),
-        Some((_, matches)) => collect(matches),
-        None => unreachable!("a subcommand is required"),
+        Some(("collect", matches)) => collect(matches),
+        Some(("minutes", matches)) => match minutes(matches) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => unreachable!("a subcommand is required"),
     }
 }
 
@@ -64,7 +70,7 @@ fn collect(matches: &ArgMatches) -> ExitCode {
     })
 }
 
-fn minutes(matches: &ArgMatches) -> Result<String> {
+fn minutes(matches: &ArgMatches) -> Result {
     let reader = Reader::open(&value::<PathBuf>(matches, "db"))?;
     let symbol = matches.get_one::<String>("symbol");
     let mut rows = Vec::new();
@@ -73,20 +79,8 @@ fn minutes(matches: &ArgMatches) -> Result<String> {
             if matches.get_flag("levels") { reader.levels(&minute.symbol, minute.begin_ms)? } else { Vec::new() };
         rows.push((minute, levels));
     }
-    Ok(table::table(&rows))
-}
-
-fn show(text: Result<String>) -> ExitCode {
-    match text {
-        Ok(text) => {
-            print(text.trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print(table::table(&rows).trim_end());
+    Ok(())
 }
 
 /// A closed stdout changes nothing.

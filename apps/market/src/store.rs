@@ -1,4 +1,4 @@
-//! Keeps minutes and levels in one SQLite file. One thread writes, from opening to closing.
+//! Keeps minutes and levels in one SQLite file. One thread writes.
 //!
 //! Writing is additive, and what is added stands in one transaction with the ids that tell it is known: a batch is in the file whole or
 //! not at all, and never twice.
@@ -23,7 +23,6 @@ use crate::{
 
 /// The layout below. A file with another one is refused.
 const SCHEMA_VERSION: i64 = 1;
-
 /// STRICT, so that a sum too large for an integer is an error and not a floating-point number.
 const SCHEMA: &str = "
 CREATE TABLE minutes (
@@ -89,9 +88,7 @@ impl Summary {
 }
 
 /// The file, for reading.
-pub struct Reader {
-    file: Connection,
-}
+pub struct Reader(Connection);
 
 impl Reader {
     /// Opens a file that is there, while a collector writes to it or not.
@@ -100,7 +97,7 @@ impl Reader {
     /// There is none, or it is not one of ours.
     pub fn open(path: &Path) -> Result<Self> {
         // Writable although nothing is written: a read-only connection cannot remove the `-wal` and `-shm` files it needs.
-        Ok(Self { file: connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)? })
+        Ok(Self(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?))
     }
 
     /// The last `last` minutes of one symbol or of all, oldest first, then by symbol.
@@ -109,7 +106,7 @@ impl Reader {
     /// What SQLite says.
     pub fn minutes(&self, symbol: Option<&str>, last: u32) -> rusqlite::Result<Vec<Summary>> {
         let newest = "GROUP BY symbol, begin_ms ORDER BY begin_ms DESC, symbol DESC LIMIT ?2";
-        let mut query = self.file.prepare(&format!("{SUMMARIES} WHERE ?1 IS NULL OR symbol = ?1 {newest}"))?;
+        let mut query = self.0.prepare(&format!("{SUMMARIES} WHERE ?1 IS NULL OR symbol = ?1 {newest}"))?;
         let mut minutes: Vec<Summary> = query.query_map((symbol, last), Summary::read)?.collect::<Result<_, _>>()?;
         minutes.reverse();
         Ok(minutes)
@@ -120,7 +117,7 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn levels(&self, symbol: &str, begin_ms: i64) -> rusqlite::Result<Vec<(i64, Level)>> {
-        let mut query = self.file.prepare(
+        let mut query = self.0.prepare(
             "SELECT price, buy, sell, trades FROM levels WHERE symbol = ?1 AND begin_ms = ?2 ORDER BY price DESC",
         )?;
         let level =
@@ -133,33 +130,22 @@ type Order = (Batch, oneshot::Sender<rusqlite::Result<()>>);
 
 /// The way to the thread that writes. The file is closed when the last clone is gone.
 #[derive(Clone)]
-pub(crate) struct Writer {
-    orders: mpsc::Sender<Order>,
-}
+pub(crate) struct Writer(mpsc::Sender<Order>);
 
 impl Writer {
-    /// Starts the thread, which opens the file; also says where each symbol stands in it.
+    /// Opens the file and starts the thread; also says where each symbol stands.
     pub(crate) async fn start(
         scope: &Scope,
         path: PathBuf,
         tell: Tell,
         skipped: Arc<Skipped>,
     ) -> Result<(Self, HashMap<String, Known>)> {
+        // The error of the file is that of the start, not of a task.
+        let (file, lock, known) = scope.spawn_blocking("open", move |_| Ok(open(&path))).await??;
         // One writer that waits for each answer: a second place would stay empty.
         let (orders, received) = mpsc::channel(1);
-        let (opened, opening) = oneshot::channel();
         let account = scope.clone();
         scope.spawn_blocking("writer", move |_| {
-            let (file, lock) = match open(&path) {
-                Ok((file, lock, known)) => {
-                    let _ = opened.send(Ok(known));
-                    (file, lock)
-                }
-                Err(error) => {
-                    let _ = opened.send(Err(error));
-                    return Ok(());
-                }
-            };
             let mut saved = write(&file, received, &account, &tell);
             file.close().map_err(|(_, error)| error)?;
             // By name and not by dropping: a process that is just being forked may hold a copy of the file handle.
@@ -169,7 +155,7 @@ impl Writer {
             tell(Progress::Saved(saved));
             Ok(())
         });
-        Ok((Self { orders }, opening.await.map_err(|_| "the writer of the database ended before it began")??))
+        Ok((Self(orders), known))
     }
 
     /// Completes when the batch is on disk; its trades are settled then.
@@ -178,7 +164,7 @@ impl Writer {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        self.orders.send((batch, answer)).await.map_err(|_| "the writer of the database has ended")?;
+        self.0.send((batch, answer)).await.map_err(|_| "the writer of the database has ended")?;
         Ok(answered.await??)
     }
 }
@@ -228,15 +214,12 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
         let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         Ok((file, version))
     };
-    let shown = path.display();
-    match connect().map_err(|error: rusqlite::Error| cannot_open(path, &error))? {
-        (file, SCHEMA_VERSION) => Ok(file),
-        (_, 0) => Err(format!("{shown} is not a database of `market`; name another file").into()),
-        (_, version) => {
-            let known = format!("this program knows {SCHEMA_VERSION}");
-            Err(format!("{shown} has schema version {version}, {known}; name another file").into())
-        }
-    }
+    let found = match connect().map_err(|error: rusqlite::Error| cannot_open(path, &error))? {
+        (file, SCHEMA_VERSION) => return Ok(file),
+        (_, 0) => "is not a database of `market`".to_owned(),
+        (_, version) => format!("has schema version {version}, this program knows {SCHEMA_VERSION}"),
+    };
+    Err(format!("{} {found}; name another file", path.display()).into())
 }
 
 fn cannot_open(path: &Path, error: &dyn Error) -> String {

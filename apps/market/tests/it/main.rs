@@ -4,6 +4,7 @@
     reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod demo;
 mod process;
 mod stops;
 

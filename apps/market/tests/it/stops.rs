@@ -150,7 +150,7 @@ async fn what_cannot_be_written_is_declared_as_lost() {
     let report = timeout(PATIENCE, market.run(std::future::pending())).await.unwrap();
 
     let lost: u64 = report.losses.iter().map(|loss| loss.count).sum();
-    assert_eq!(report.status, Status::Failed, "{}", report.line());
+    assert_eq!(report.status, Status::Lost, "{}", report.line());
     assert!(lost > 0 && lost <= (exchange.stop().await.count() - kept.count()) as u64, "{lost}");
     assert_eq!(saved(&events.lock().unwrap()), (0, 0, 0));
     assert_equal(&db, &kept, &["AAAUSDT"]);
