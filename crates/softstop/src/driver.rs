@@ -62,12 +62,15 @@ struct Dissolve(Arc<Shared>);
 impl Drop for Dissolve {
     fn drop(&mut self) {
         let reason = Reason::Requested("the end of the run".into());
-        let report = self.0.report();
+        // A panic in here would abort a process that is unwinding already.
+        let report = catch_unwind(AssertUnwindSafe(|| self.0.report())).ok();
         let scopes = {
             let mut record = lock(&self.0.record);
-            record.last.get_or_insert(report);
+            record.last = record.last.take().or(report);
             std::mem::take(&mut record.scopes)
         };
+        let hooks = std::mem::take(&mut *lock(&self.0.emergency));
+        drop(hooks);
         for scope in scopes {
             scope.dissolve(&reason);
         }

@@ -16,7 +16,7 @@ use crate::{
     driver::Message,
     error::Result,
     ledger::Ledger,
-    machine::{Reason, Time},
+    machine::{Level, Reason, Time},
     plan::ABORT_GRACE,
     report::{Failure, Saved, TaskGroup},
     scope::Hook,
@@ -84,6 +84,10 @@ pub(crate) struct Local {
     /// How `on_stop` went; `None` as long as its turn has not come.
     pub(crate) saved: Option<Saved>,
     pub(crate) cut_saves: u64,
+    /// The run has ended: what comes back is dropped.
+    pub(crate) dissolved: bool,
+    /// Cancelled because nobody held the drain any more, not because of the time.
+    pub(crate) drained: bool,
     pub(crate) cut_closes: u64,
     /// Starts, and destructors of products, that never reached an await point.
     pub(crate) stuck_steps: u64,
@@ -140,10 +144,18 @@ impl Inner {
                 failures: None,
                 saved: None,
                 cut_saves: 0,
+                dissolved: false,
+                drained: false,
                 cut_closes: 0,
                 stuck_steps: 0,
             }),
         })
+    }
+
+    /// Its name without those of the scopes around it.
+    fn short_name(&self) -> &str {
+        let outer = self.parent.as_ref().map_or("", |parent| parent.name.as_str());
+        self.name.strip_prefix(outer).and_then(|name| name.strip_prefix('/')).unwrap_or(&self.name)
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -174,10 +186,26 @@ impl Inner {
             self.phase.store(local.phase as u8, Ordering::Release);
             local.children.clone()
         };
-        self.told.notify_waiters();
+        // Nested scopes first: who is woken here may look at them at once.
         for child in children {
             child.advance(phase, limit, reason);
         }
+        self.told.notify_waiters();
+    }
+
+    /// The scope is about to be cancelled only because nobody holds its drain.
+    pub(crate) fn note_drained(&self) {
+        for child in self.children() {
+            child.note_drained();
+        }
+        let mut local = lock(&self.local);
+        local.drained = local.phase == Phase::Draining;
+    }
+
+    /// Whether a task that comes late to its queue may still empty it: the scope was cancelled
+    /// because nobody seemed to drain, and nobody is in a hurry.
+    pub(crate) fn may_drain_late(&self) -> bool {
+        self.phase() == Phase::Cancelled && self.shared.level() == Level::Graceful && lock(&self.local).drained
     }
 
     pub(crate) fn set_limit(&self, limit: Option<Time>) {
@@ -187,6 +215,12 @@ impl Inner {
     pub(crate) fn limit(&self) -> Option<Time> {
         let limit = self.limit.load(Ordering::Acquire);
         (limit != u64::MAX).then(|| Duration::from_nanos(limit))
+    }
+
+    /// The nearest end of a step of this scope and those around it.
+    pub(crate) fn nearest_limit(&self) -> Option<Time> {
+        let outer = self.parent.as_ref().and_then(|parent| parent.nearest_limit());
+        self.limit().into_iter().chain(outer).min()
     }
 
     /// Drops the futures of the tasks that `which` picks, here and in nested scopes.
@@ -306,7 +340,7 @@ impl Inner {
         let children = local.children.clone();
         drop(local);
         for child in children {
-            let short = child.name.rsplit('/').next().unwrap_or_default().to_owned();
+            let short = child.short_name().to_owned();
             rows.extend(child.groups().into_iter().map(|row| row.within(&short)));
         }
         rows
@@ -380,14 +414,14 @@ impl Inner {
     pub(crate) fn run_job<T, J>(self: &Arc<Self>, name: Name, site: &'static Location<'static>, job: J) -> Task<T>
     where
         T: Send + 'static,
-        J: FnOnce(usize) -> Result<T> + Send + 'static,
+        J: FnOnce(usize, u64) -> Result<T> + Send + 'static,
     {
         let kind = Kind::Blocking;
         let Some((slot, serial)) = self.enrol(&name, kind, false, site) else {
             return Task { name, kind, join: None };
         };
         let guard = Guard::new(Arc::clone(self), slot, kind, false);
-        let body = move || run_blocking(guard, || job(slot));
+        let body = move || run_blocking(guard, || job(slot, serial));
         let join = match self.shared.runtime.get() {
             Some(runtime) => runtime.spawn_blocking(body),
             None => tokio::task::spawn_blocking(body),
@@ -475,9 +509,21 @@ impl Inner {
         }
     }
 
+    /// A blocking job has looked at its flag, which may outlive it.
+    pub(crate) fn looked(&self, slot: usize, serial: u64) {
+        if self.phase() >= Phase::Cancelled {
+            let now = self.shared.now();
+            let mut local = lock(&self.local);
+            if let Some(entry) = local.tasks.get_mut(slot).filter(|entry| entry.serial == serial) {
+                entry.polled = now;
+            }
+        }
+    }
+
     pub(crate) fn task_name(&self, slot: usize) -> Name {
         let local = lock(&self.local);
-        local.tasks.get(slot).map_or(Name::Borrowed("?"), |entry| local.groups[entry.group].name.clone())
+        let group = local.tasks.get(slot).and_then(|entry| local.groups.get(entry.group));
+        group.map_or(Name::Borrowed("?"), |group| group.name.clone())
     }
 
     /// From now on the failure of this task stops nobody.
@@ -489,8 +535,9 @@ impl Inner {
 
     pub(crate) fn count_restart(&self, slot: usize) {
         let mut local = lock(&self.local);
-        if let Some(group) = local.tasks.get(slot).map(|entry| entry.group) {
-            local.groups[group].restarts += 1;
+        let group = local.tasks.get(slot).map(|entry| entry.group);
+        if let Some(group) = group.and_then(|group| local.groups.get_mut(group)) {
+            group.restarts += 1;
         }
     }
 
@@ -499,10 +546,11 @@ impl Inner {
         let failure = {
             let local = lock(&self.local);
             let entry = local.tasks.get(slot);
-            if !kind.counted() || entry.is_some_and(|entry| entry.ignored) {
+            // What was given up as stuck has been reported as that.
+            if !kind.counted() || entry.is_some_and(|entry| entry.ignored || entry.stuck) {
                 return;
             }
-            let group = entry.map(|entry| &local.groups[entry.group]);
+            let group = entry.and_then(|entry| local.groups.get(entry.group));
             Failure {
                 component: self.name.clone(),
                 task: group.map(|group| group.name.to_string()),
@@ -543,12 +591,24 @@ impl Inner {
 
     /// The present task holds the drain from now on.
     pub(crate) fn mark_draining(&self) {
-        if let Some(current) = current()
-            && current.scope == self.id
-            && !current.drains
-        {
+        let Some(current) = current().filter(|current| !current.drains) else { return };
+        // A task may use the scope around its own, or one within it: it holds its own drain, and
+        // with it that of its component.
+        let mut root = self;
+        while let Some(parent) = root.parent.as_deref().filter(|_| root.id != current.scope) {
+            root = parent;
+        }
+        if root.id == current.scope {
             mark_current_as_draining();
-            self.holds_drain(current.slot, true);
+            return root.holds_drain(current.slot, true);
+        }
+        let mut left = root.children();
+        while let Some(scope) = left.pop() {
+            if scope.id == current.scope {
+                mark_current_as_draining();
+                return scope.holds_drain(current.slot, true);
+            }
+            left.extend(scope.children());
         }
     }
 }
@@ -596,9 +656,18 @@ impl Inner {
         if !lock(&self.local).ledger.is_empty() {
             return; // Somebody still holds what was opened here: the parent sees to it.
         }
-        let short = self.name.rsplit('/').next().unwrap_or_default().to_owned();
+        {
+            let local = lock(&self.local);
+            let unsaved = local.hook.is_some() || matches!(local.saved, Some(Saved::NotRun | Saved::Unfinished));
+            if local.phase < Phase::Closing || unsaved {
+                return; // It ran out of its time: what is left to do is the parent's.
+            }
+        }
+        let short = self.short_name().to_owned();
         let groups = std::mem::take(&mut lock(&self.local).groups);
         let mut ledger = std::mem::take(&mut lock(&self.local).ledger);
+        let hooks = self.shared.forget_emergency(self.id);
+        drop(hooks);
         let cut = {
             let local = lock(&self.local);
             (local.cut_saves, local.cut_closes)
@@ -622,9 +691,12 @@ impl Inner {
     pub(crate) fn dissolve(&self, reason: &Reason) {
         self.advance(Phase::Closing, None, reason);
         self.abort(|_| true);
-        let hook = lock(&self.local).hook.take();
-        drop(hook);
-        let children = std::mem::take(&mut lock(&self.local).children);
+        let (hook, acts, children) = {
+            let mut local = lock(&self.local);
+            local.dissolved = true;
+            (local.hook.take(), local.ledger.cut(), std::mem::take(&mut local.children))
+        };
+        drop((hook, acts));
         for child in children {
             child.dissolve(reason);
         }

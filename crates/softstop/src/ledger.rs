@@ -62,6 +62,10 @@ pub(crate) struct Resource {
 #[derive(Default)]
 pub(crate) struct Ledger {
     open: Slab<Resource>,
+    /// Those of them whose closing act waits here, by opening number.
+    waiting: BTreeMap<u64, usize>,
+    /// The time of closing is over.
+    over: bool,
     kinds: BTreeMap<Name, [u64; CLOSED.len() + 1]>,
     leaks: Vec<Leak>,
     leaked: u64,
@@ -129,20 +133,28 @@ impl Ledger {
 
     /// How many closing acts wait here, and the opening number of the youngest.
     fn waiting(&self) -> (usize, Option<u64>) {
-        let returned = || self.open.iter().filter(|(_, r)| matches!(r.place, Place::Returned(_)));
-        (returned().count(), returned().map(|(_, r)| r.serial).max())
+        (self.waiting.len(), self.waiting.last_key_value().map(|(serial, _)| *serial))
     }
 
     fn take_act(&mut self, serial: u64) -> Option<(usize, Act)> {
-        let key = self.open.iter().find_map(|(key, r)| (r.serial == serial).then_some(key))?;
+        let key = *self.waiting.get(&serial)?;
         self.begin(key).map(|act| (key, act))
     }
 
+    fn put_back(&mut self, key: usize, act: Act) {
+        if let Some(resource) = self.open.get_mut(key) {
+            resource.place = Place::Returned(act);
+            self.waiting.insert(resource.serial, key);
+        }
+    }
+
     fn begin(&mut self, key: usize) -> Option<Act> {
-        match std::mem::replace(&mut self.open.get_mut(key)?.place, Place::Closing) {
+        let resource = self.open.get_mut(key)?;
+        self.waiting.remove(&resource.serial);
+        match std::mem::replace(&mut resource.place, Place::Closing) {
             Place::Returned(act) => Some(act),
             other => {
-                self.open[key].place = other;
+                resource.place = other;
                 None
             }
         }
@@ -154,6 +166,8 @@ impl Ledger {
         let unfinished = |(key, r): (usize, &Resource)| (!matches!(r.place, Place::Held)).then_some(key);
         let keys: Vec<usize> = self.open.iter().filter_map(unfinished).collect();
         let cut: Vec<Resource> = keys.into_iter().filter_map(|key| self.open.try_remove(key)).collect();
+        self.waiting.clear();
+        self.over = true;
         for resource in &cut {
             self.kinds.entry(resource.kind.clone()).or_default()[2] += 1;
         }
@@ -293,38 +307,42 @@ impl Inner {
         Some(local.ledger.insert(Resource { kind, site, opened, owner, serial, place: Place::Held }))
     }
 
-    /// A `Held` was dropped with its value: closes it now if its task forgot it, else later.
-    fn take_back(self: &Arc<Self>, key: usize, act: Act) {
-        let leaked = {
-            let mut local = lock(&self.local);
-            let Some(resource) = local.ledger.open.get_mut(key) else { return };
-            resource.place = Place::Returned(act);
-            let site = resource.site;
-            match &resource.owner {
-                Owner::Task(task) if self.phase() < Phase::Cancelled => {
-                    let leak = Leak {
-                        kind: resource.kind.to_string(),
-                        task: task.to_string(),
-                        site: site.to_string(),
-                        age: self.shared.now().saturating_sub(resource.opened),
-                    };
-                    local.ledger.leaked += 1;
-                    if local.ledger.leaks.len() < MOST_LEAKS {
-                        local.ledger.leaks.push(leak);
-                    }
-                    Some(site)
-                }
-                _ => None,
-            }
+    /// A `Held` was dropped with its value: closes it now if its task forgot it or the component is
+    /// closing already, else later. `begun` is for the rest of a closing act: that was not forgotten.
+    fn take_back(self: &Arc<Self>, key: usize, act: Act, begun: bool) {
+        let mut local = lock(&self.local);
+        let Some(resource) = local.ledger.open.get(key) else { return };
+        if local.dissolved {
+            drop(local);
+            return drop(act); // Nobody is left to run it; its destructors run without the lock.
+        }
+        let (phase, site) = (self.phase(), resource.site);
+        let leak = match &resource.owner {
+            Owner::Task(task) if phase < Phase::Cancelled && !begun => Some(Leak {
+                kind: resource.kind.to_string(),
+                task: task.to_string(),
+                site: site.to_string(),
+                age: self.shared.now().saturating_sub(resource.opened),
+            }),
+            _ => None,
         };
-        if let Some(site) = leaked {
+        local.ledger.put_back(key, act);
+        let leaked = leak.is_some();
+        local.ledger.leaked += u64::from(leaked);
+        if local.ledger.leaks.len() < MOST_LEAKS {
+            local.ledger.leaks.extend(leak);
+        }
+        drop(local);
+        let at_once = leaked || begun && phase < Phase::Cancelled;
+        if at_once || phase >= Phase::Closing {
             let inner = Arc::clone(self);
             let sweep = async move {
                 inner.close_one(key).await;
                 Ok(())
             };
-            // Refused only once closing has begun, and then closing finds it.
-            let _ = self.run(Name::Borrowed("sweep"), Kind::Sweep, true, site, sweep);
+            // A sweep is refused only once closing has begun, and then closing finds it.
+            let kind = if at_once { Kind::Sweep } else { Kind::Step };
+            let _ = self.run(Name::Borrowed("sweep"), kind, true, site, sweep);
         }
     }
 
@@ -417,14 +435,20 @@ impl Future for Driving {
 impl Drop for Driving {
     fn drop(&mut self) {
         let Some(rest) = self.future.take() else { return };
-        if self.inner.phase() >= Phase::Closing {
-            return; // Its time is over; `cut` counts it.
-        }
         let act: Act = Box::new(move || {
             Box::pin(async move { rest.await.unwrap_or_else(|panic| Err(format!("panicked: {panic}").into())) })
         });
-        if let Some(resource) = lock(&self.inner.local).ledger.open.get_mut(self.key) {
-            resource.place = Place::Returned(act);
+        let over = {
+            let local = lock(&self.inner.local);
+            local.dissolved
+                || local.ledger.over
+                || self
+                    .inner
+                    .limit()
+                    .is_some_and(|limit| self.inner.phase() >= Phase::Closing && self.inner.shared.now() >= limit)
+        };
+        if !over {
+            self.inner.take_back(self.key, act, true);
         }
     }
 }
@@ -489,7 +513,7 @@ impl<T: Send + 'static> Held<T> {
 impl<T: Send + 'static> Drop for Held<T> {
     fn drop(&mut self) {
         if let Some(open) = self.value.take() {
-            self.inner.take_back(self.key, Box::new(move || (open.close)(open.value)));
+            self.inner.take_back(self.key, Box::new(move || (open.close)(open.value)), false);
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::{
 /// The version of the JSON form; it rises when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Failures that are kept one by one; further ones are only counted.
+const MOST_FAILURES: usize = 1000;
+
 /// The exit status of a service, the first that is true of forced, overrun, lost, start failed,
 /// failed, leaked, clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -339,6 +342,7 @@ pub(crate) struct Record {
     pub(crate) levels: Vec<(Level, Time)>,
     pub(crate) signals: Vec<SignalReport>,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) more_failures: u64,
     pub(crate) notes: Vec<String>,
     pub(crate) start_failed: bool,
     /// A person gave up what was left.
@@ -353,7 +357,12 @@ pub(crate) struct Record {
 
 impl Shared {
     pub(crate) fn note_failure(&self, failure: Failure) {
-        lock(&self.record).failures.push(failure);
+        let mut record = lock(&self.record);
+        if record.failures.len() < MOST_FAILURES {
+            record.failures.push(failure);
+        } else {
+            record.more_failures += 1;
+        }
     }
 
     /// The report as of now; complete once the run has ended.
@@ -398,6 +407,16 @@ impl Shared {
         }
         let losses = self.losses(&record.scopes);
         let path = critical_path(&record);
+        let mut notes = record.notes.clone();
+        if record.more_failures > 0 {
+            notes.push(format!(
+                "{} after the first {MOST_FAILURES} are not listed",
+                plural(record.more_failures, "failure")
+            ));
+        }
+        for (what, account) in lock(&self.accounts).iter().filter(|(_, account)| account.owed < 0) {
+            notes.push(format!("{} more {what} were settled than owed", account.owed.unsigned_abs()));
+        }
         let mut report = Report {
             service: record.service.clone(),
             reason: self.reason.get().cloned().unwrap_or_else(|| Reason::Requested("nobody".into())),
@@ -412,7 +431,7 @@ impl Shared {
             losses,
             leaks,
             leaked,
-            notes: record.notes.clone(),
+            notes,
             critical_path: path,
             status: Status::Clean,
             why: String::new(),
@@ -426,8 +445,8 @@ impl Shared {
         for (what, account) in lock(&self.accounts).iter() {
             let owed = u64::try_from(account.owed).unwrap_or_default();
             let why = if account.lost == 0 { "accepted and never settled" } else { "declared" };
-            if owed + account.lost > 0 {
-                losses.push(Loss { what: what.to_string(), count: owed + account.lost, why });
+            if owed > 0 || account.lost > 0 {
+                losses.push(Loss { what: what.to_string(), count: owed.saturating_add(account.lost), why });
             }
         }
         for scope in scopes.iter().flat_map(Inner::family) {
@@ -445,7 +464,7 @@ impl Shared {
 /// A hook that is still registered when the report is made was not run.
 fn saved(scope: &Arc<Inner>) -> Option<Saved> {
     let local = lock(&scope.local);
-    local.saved.clone().or_else(|| local.hook.is_some().then_some(Saved::NotRun))
+    if local.hook.is_some() { Some(Saved::NotRun) } else { local.saved.clone() }
 }
 
 fn steps(steps: &[(State, Time, Option<Time>)], began: Time, end: Time) -> Vec<StepReport> {
@@ -492,6 +511,13 @@ fn critical_path(record: &Record) -> Vec<String> {
     path
 }
 
+impl fmt::Display for Report {
+    /// The same as [`line`](Report::line).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
 impl Report {
     fn judge(&self, record: &Record, cuts: u64) -> (Status, String) {
         let counted = |outcome| {
@@ -522,7 +548,9 @@ impl Report {
         if record.strict && self.leaked + open > 0 {
             return (Status::Leaked, format!("{} left open by their tasks, {open} still held", self.leaked));
         }
-        (Status::Clean, "everything ended in its time".to_owned())
+        let held =
+            if open > 0 { format!("; {} still held by somebody", plural(open, "resource")) } else { String::new() };
+        (Status::Clean, format!("everything ended in its time{held}"))
     }
 
     /// The report on one line, for a log.

@@ -91,6 +91,19 @@ impl Scope {
         self.spawn_as(name.into(), Kind::Cooperative, false, future)
     }
 
+    /// Like [`spawn_with`](Self::spawn_with), for a task whose failure is no failure of the service:
+    /// one connection of many, whose peer may go away. Its error or panic is counted, nothing else.
+    #[track_caller]
+    pub fn spawn_ignoring<T, F, Fut>(&self, name: impl Into<Name>, task: F) -> Task<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Scope) -> Fut,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let future = task(self.clone());
+        self.spawn_as(name.into(), Kind::Cooperative, true, future)
+    }
+
     #[track_caller]
     pub(crate) fn spawn_as<T, F>(&self, name: Name, kind: Kind, ignored: bool, future: F) -> Task<T>
     where
@@ -128,7 +141,7 @@ impl Scope {
     ) -> Task<T> {
         let name = name.into();
         let inner = Arc::clone(&self.inner);
-        let job = move |slot| job(Flag { inner, slot });
+        let job = move |slot, serial| job(Flag { inner, slot, serial });
         self.inner.run_job(name, Location::caller(), job)
     }
 
@@ -247,12 +260,16 @@ impl Scope {
     ///
     /// It ends when the source has ended, when it is empty and the scope is told to drain, or as
     /// soon as the scope is cancelled: `until_cancelled(until_draining(future))` in one word.
-    /// What is still in the source after a cancel is the task's to hand to `on_stop`.
+    /// What is still in the source after a cancel is the task's to hand to `on_stop`. A task that
+    /// comes to its first `next` only after a graceful cancel still empties its source.
     ///
     /// # Cancel safety
     ///
     /// As cancel safe as `future`; `recv` of tokio's channels is.
     pub async fn next<T>(&self, future: impl Future<Output = Option<T>>) -> Option<T> {
+        if self.inner.may_drain_late() {
+            return self.until_draining(future).await?;
+        }
         self.until_cancelled(self.until_draining(future)).await??
     }
 
@@ -301,7 +318,7 @@ impl Scope {
     /// Registers a synchronous act for the case that the service is abandoned: all of them
     /// together have at most 200 ms, on a thread of their own, while everything else is stuck.
     pub fn emergency(&self, hook: impl FnOnce() + Send + 'static) {
-        lock(&self.inner.shared.emergency).push(Box::new(hook));
+        lock(&self.inner.shared.emergency).push((self.inner.id, Box::new(hook)));
     }
 
     /// Notes that `count` of `what` were accepted and are not safe yet. One counter per name for
@@ -346,6 +363,7 @@ async fn first<F: Future>(signal: impl Future<Output = ()>, future: F) -> Option
 pub struct Flag {
     inner: Arc<Inner>,
     slot: usize,
+    serial: u64,
 }
 
 impl fmt::Debug for Flag {
@@ -358,7 +376,7 @@ impl Flag {
     /// Whether the job should return now: its scope was cancelled. A cancelled job that has not
     /// looked for 5 s, and has no stated limit, is given up as stuck.
     pub fn is_set(&self) -> bool {
-        self.inner.polled(self.slot);
+        self.inner.looked(self.slot, self.serial);
         self.inner.phase() >= Phase::Cancelled
     }
 

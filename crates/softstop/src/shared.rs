@@ -69,7 +69,8 @@ pub(crate) struct Shared {
     level: AtomicU8,
     pub(crate) ready: AtomicBool,
     pub(crate) accounts: Mutex<BTreeMap<Name, Account>>,
-    pub(crate) emergency: Mutex<Vec<EmergencyHook>>,
+    /// Each with the scope that registered it.
+    pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
     pub(crate) record: Mutex<Record>,
     observers: Mutex<Vec<Observer>>,
     sequence: AtomicU64,
@@ -199,6 +200,14 @@ impl Shared {
         for observer in lock(&self.observers).iter() {
             observer(event);
         }
+    }
+
+    /// Takes the emergency hooks of a scope that has gone.
+    pub(crate) fn forget_emergency(&self, scope: u64) -> Vec<(u64, EmergencyHook)> {
+        let mut hooks = lock(&self.emergency);
+        let (gone, kept) = std::mem::take(&mut *hooks).into_iter().partition(|(id, _)| *id == scope);
+        *hooks = kept;
+        gone
     }
 
     pub(crate) fn account(&self, what: Name, change: impl FnOnce(&mut Account)) {

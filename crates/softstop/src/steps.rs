@@ -28,6 +28,9 @@ pub(crate) fn carry_out(
             return answer(inner, c, State::Draining);
         }
         Action::Cancel(c) => {
+            if level == Level::Graceful && inner.drainers() == 0 {
+                inner.note_drained();
+            }
             inner.advance(Phase::Cancelled, limit, reason);
             inner.abort(|kind| !kind.cooperates());
             return answer(inner, c, State::Cancelling);
@@ -54,9 +57,8 @@ pub(crate) fn carry_out(
         }
         Action::Close(c) => {
             inner.advance(Phase::Closing, limit, reason);
-            // What the save left behind: opening and spawning are over.
+            // What the save left behind: opening and spawning are over. Closing waits for it.
             inner.abort(|_| true);
-            inner.give_up(Outcome::Aborted);
             let closing = Arc::clone(inner).close_all(limit.unwrap_or(Time::MAX));
             run_step(inner, "closing", async move {
                 closing.await;
@@ -101,23 +103,21 @@ fn run_step(inner: &Arc<Inner>, name: &'static str, step: impl Future<Output = (
 }
 
 fn begin_saving(inner: &Arc<Inner>, limit: Time, level: Level, reason: &Reason) {
-    let take = |scope: &Arc<Inner>| {
-        let hook = lock(&scope.local).hook.take();
-        hook.map(|hook| (Arc::clone(scope), hook))
-    };
-    let mut hooks: Vec<(Arc<Inner>, Hook)> = inner.family().iter().filter_map(take).collect();
-    if hooks.is_empty() {
+    if !inner.family().iter().any(|scope| lock(&scope.local).hook.is_some()) {
         return;
     }
-    let own = hooks.iter().position(|(scope, _)| Arc::ptr_eq(scope, inner)).map(|at| hooks.remove(at));
     let (root, reason) = (Arc::clone(inner), reason.clone());
-    for (scope, _) in &hooks {
-        set_saved(scope, Saved::NotRun);
-    }
-    if own.is_some() {
-        set_saved(inner, Saved::NotRun);
-    }
+    // The step is enrolled before any hook is taken: a stop around this one waits for it.
     run_step(inner, "save", async move {
+        let take = |scope: &Arc<Inner>| {
+            let mut local = lock(&scope.local);
+            let hook = local.hook.take()?;
+            local.saved = Some(Saved::NotRun);
+            drop(local);
+            Some((Arc::clone(scope), hook))
+        };
+        let mut hooks: Vec<(Arc<Inner>, Hook)> = root.family().iter().filter_map(take).collect();
+        let own = hooks.iter().position(|(scope, _)| Arc::ptr_eq(scope, &root)).map(|at| hooks.remove(at));
         save_nested(&root, hooks, limit, level, &reason).await;
         if let Some((scope, hook)) = own {
             save(&scope, hook, limit, level, reason).await;
@@ -179,12 +179,12 @@ fn set_saved(scope: &Inner, saved: Saved) {
 
 fn cut_save(scope: &Inner) {
     let mut local = lock(&scope.local);
-    let open = matches!(local.saved, Some(Saved::Unfinished | Saved::NotRun));
+    let open = local.hook.is_some() || matches!(local.saved, Some(Saved::Unfinished | Saved::NotRun));
     local.cut_saves += u64::from(open);
 }
 
 /// How long a nested scope may take whose service is not stopping.
 pub(crate) fn left_for_nested(inner: &Inner) -> Duration {
     let now = inner.shared.now();
-    inner.limit().map_or_else(|| inner.shared.total(), |limit| limit.saturating_sub(now))
+    inner.nearest_limit().map_or_else(|| inner.shared.total(), |limit| limit.saturating_sub(now))
 }

@@ -94,7 +94,8 @@ impl Scope {
     {
         let random = RandomState::new();
         let mut failures: Vec<Duration> = Vec::new();
-        let mut pause = restart.first;
+        let first = restart.first.min(restart.longest);
+        let mut pause = first;
         loop {
             let begun = self.inner.shared.now();
             let run = async { factory(self.clone()).await };
@@ -109,7 +110,7 @@ impl Scope {
             }
             let now = self.inner.shared.now();
             if now.saturating_sub(begun) > restart.within {
-                pause = restart.first;
+                pause = first;
             }
             failures.retain(|at| now.saturating_sub(*at) < restart.within);
             if failures.len() as u64 >= u64::from(restart.intensity) {
