@@ -4,8 +4,6 @@
 //! while a request (they take 2 s) is on its way. No new connection is taken, the answer still
 //! arrives, and then the process ends.
 
-#![expect(clippy::print_stderr, reason = "an example talks to the person who runs it")]
-
 use std::{process::ExitCode, time::Duration};
 
 use softstop::{Result, Scope};
@@ -23,13 +21,8 @@ fn main() -> ExitCode {
                     scope.until_cancelled(scope.until_draining(listener.accept())).await.flatten()
                 {
                     let (stream, _) = accepted?;
-                    scope.spawn_with("connection", async move |scope| {
-                        // A peer that goes away is no failure of ours.
-                        if let Err(error) = answer(&scope, stream).await {
-                            eprintln!("connection: {error}");
-                        }
-                        Ok(())
-                    });
+                    // A peer that goes away is no failure of ours.
+                    scope.spawn_ignoring("connection", async move |scope| answer(&scope, stream).await);
                 }
                 Ok(())
             });

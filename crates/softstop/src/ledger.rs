@@ -228,7 +228,9 @@ impl Scope {
     /// that completes the opening: no cancellation can come between.
     ///
     /// `kind` is how reports name it ("connection", "file"). `close` runs exactly once, whoever
-    /// begins it; its error or panic makes the exit status 81.
+    /// begins it; its error or panic makes the exit status 81, so return `Ok` where a failure to
+    /// close is normal (a peer that has gone). Where `acquire` borrows a temporary, as the builder of
+    /// `OpenOptions` does, wrap it in `async move { … }`.
     ///
     /// # Errors
     ///

@@ -73,7 +73,8 @@ impl Nested {
     }
 
     /// Stops it: drain, cancel, save, close, with limits of its own, capped by what its parent has
-    /// left. It is no event of the service.
+    /// left. It is no event of the service. Call it from a task of the parent: a task of the scope
+    /// itself would wait for its own end.
     ///
     /// # Cancel safety
     ///

@@ -41,6 +41,17 @@ pub(crate) type Hook = Box<dyn FnOnce(End) -> BoxFuture<Result> + Send>;
 ///
 /// Cloning is cheap and gives another handle to the same scope. A scope does not keep its service
 /// alive: when the service has gone, spawning is refused.
+///
+/// | call | ends on | holds the drain |
+/// |---|---|---|
+/// | [`next`](Self::next) | an empty source when draining; cancel | yes |
+/// | [`until_draining`](Self::until_draining), [`draining`](Self::draining), [`is_draining`](Self::is_draining) | drain | yes |
+/// | [`critical`](Self::critical) | its own end | yes |
+/// | [`sleep`](Self::sleep), [`unready`](Self::unready) | drain, or the unready delay before it | no |
+/// | [`until_cancelled`](Self::until_cancelled), [`cancelled`](Self::cancelled) | cancel | no |
+///
+/// While a task that used one of the first three rows is there, its component is not cancelled until
+/// the time of the drain is over. A cooperative task that has not had its first poll counts as one.
 #[derive(Clone)]
 pub struct Scope {
     pub(crate) inner: Arc<Inner>,
@@ -79,7 +90,8 @@ impl Scope {
     /// its time is over and it is dropped.
     ///
     /// Its error or panic stops the service, except an error with a [`Stopping`] in its source
-    /// chain after the scope was told.
+    /// chain after the scope was told. For one connection of many, whose peer may go away, see
+    /// [`spawn_ignoring`](Self::spawn_ignoring); to run it again, [`supervise`](Self::supervise).
     #[track_caller]
     pub fn spawn_with<T, F, Fut>(&self, name: impl Into<Name>, task: F) -> Task<T>
     where
@@ -265,7 +277,25 @@ impl Scope {
     ///
     /// # Cancel safety
     ///
-    /// As cancel safe as `future`; `recv` of tokio's channels is.
+    /// As cancel safe as `future`; `recv` of tokio's channels is, so a consumer with a timer selects
+    /// over it:
+    ///
+    /// ```no_run
+    /// # async fn consumer(scope: softstop::Scope, mut rx: tokio::sync::mpsc::Receiver<u64>) -> softstop::Result {
+    /// let mut flush = tokio::time::interval(std::time::Duration::from_secs(1));
+    /// let mut held = Vec::new();
+    /// loop {
+    ///     tokio::select! {
+    ///         item = scope.next(rx.recv()) => match item {
+    ///             Some(item) => held.push(item),
+    ///             None => break,
+    ///         },
+    ///         _ = flush.tick() => held.clear(), // write them
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next<T>(&self, future: impl Future<Output = Option<T>>) -> Option<T> {
         if self.inner.may_drain_late() {
             return self.until_draining(future).await?;

@@ -8,6 +8,7 @@ mod budgets;
 #[cfg(feature = "serde")]
 mod config;
 mod drain;
+mod found;
 mod ledger;
 mod nested;
 mod order;

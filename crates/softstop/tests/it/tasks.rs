@@ -34,7 +34,7 @@ async fn every_way_to_end_is_counted() {
             Ok(())
         });
         scope.spawn_with("stubborn", async |_| forever().await);
-        scope.supervise("failed", Policy::Ignore, async |_| Err("no".into()));
+        scope.spawn_ignoring("failed", async |_| Err::<(), _>("no".into()));
         scope.supervise("panicked", Policy::Ignore, async |_| panic!("boom"));
         Ok(())
     });

@@ -1,0 +1,290 @@
+//! Bugs that were found and mended, each named after what went wrong.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc as blocking,
+    },
+    time::Duration,
+};
+
+use softstop::{BoxError, Limits, Outcome, Reason, Service, Status};
+use tokio::sync::mpsc;
+
+use crate::support::{component, count, forever, ms, run_for, test_reason};
+
+#[derive(Clone, Copy)]
+enum Through {
+    /// A task of a nested scope takes items through the scope around it.
+    Outer,
+    /// A task takes items through a scope nested in its own.
+    Nested,
+    /// A task comes to its queue only after the stop has begun.
+    Late,
+}
+
+/// How many of 100 queued items are taken after one graceful stop.
+async fn taken(through: Through) -> (u64, Status) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&taken);
+    let mut service = Service::new("test");
+    let sink = service.component("sink", (), async move |scope, ()| {
+        let (tx, mut rx) = mpsc::channel::<u64>(100);
+        let used = match through {
+            Through::Outer | Through::Late => scope.clone(),
+            Through::Nested => (*scope.nested("n")).clone(),
+        };
+        let consume = async move |_| {
+            if matches!(through, Through::Late) {
+                tokio::time::sleep(ms(80)).await;
+            }
+            while used.next(rx.recv()).await.is_some() {
+                tokio::time::sleep(ms(1)).await;
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        };
+        match through {
+            Through::Outer => drop(scope.nested("n").spawn_with("consume", consume)),
+            Through::Nested | Through::Late => drop(scope.spawn_with("consume", consume)),
+        }
+        Ok(tx)
+    });
+    service.component("feed", sink, async |_, tx| {
+        for n in 0..100 {
+            tx.send(n).await?;
+        }
+        Ok(())
+    });
+    let report = run_for(service, ms(20)).await;
+    (taken.load(Ordering::SeqCst), report.status)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_drained_through_the_scope_around_it_lost_its_queue() {
+    assert_eq!(taken(Through::Outer).await, (100, Status::Clean));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_drained_through_a_scope_nested_in_its_own_lost_its_queue() {
+    assert_eq!(taken(Through::Nested).await, (100, Status::Clean));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_came_to_its_queue_after_the_stop_had_begun_lost_it() {
+    assert_eq!(taken(Through::Late).await, (100, Status::Clean));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_huge_loss_overflowed_in_the_report() {
+    let mut service = Service::new("test");
+    service.component("c", (), async |scope, ()| {
+        scope.lost("x", u64::MAX);
+        scope.owe("x", 1);
+        Ok(())
+    });
+
+    assert_eq!(run_for(service, ms(10)).await.losses[0].count, u64::MAX);
+}
+
+#[tokio::test]
+async fn a_stuck_job_of_a_scope_that_had_gone_failed_later_and_panicked_in_the_library() {
+    let (release, held) = blocking::channel::<()>();
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("owner", async move |scope| {
+            let nested = scope.nested("n");
+            let job = nested.spawn_blocking("job", move |_| {
+                let _ = held.recv();
+                Err::<(), BoxError>("late".into())
+            });
+            let limits = Limits { cancel: Some(ms(20)), ..Limits::default() };
+            assert_eq!(nested.stop(limits).await.tasks[0].outcome, Some(Outcome::Stuck));
+            drop(release);
+            assert_eq!(job.await.unwrap_err().message, "late");
+            Ok(())
+        });
+        Ok(())
+    });
+
+    let report = run_for(service, ms(500)).await;
+
+    assert_eq!(count(&report, "owner", Outcome::Finished), 1, "{}", report.why);
+    assert_eq!((report.reason, report.failures.len()), (test_reason(), 0), "what was stuck fails nobody later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_scope_that_ran_out_of_its_time_dropped_its_save_unrun_and_undeclared() {
+    let saved = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&saved);
+    let mut service = Service::new("test");
+    let c = service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("owner", async move |scope| {
+            let nested = scope.nested("n");
+            nested.on_stop(async move |_| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            });
+            nested.spawn_with("busy", async |_| forever().await);
+            scope.draining().await;
+            tokio::time::sleep(ms(49)).await;
+            nested.stop(Limits::default()).await;
+            Ok(())
+        });
+        Ok(())
+    });
+    service.options(c).drain(ms(50)).cancel(ms(50));
+
+    let report = run_for(service, ms(10)).await;
+
+    let declared = report.losses.iter().filter(|loss| loss.what == "save of c/n").count() as u64;
+    assert_eq!(saved.load(Ordering::SeqCst) + declared, 1, "{:?}", report.losses);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_registered_while_saving_was_dropped_without_a_word() {
+    let mut service = Service::new("test");
+    service.component("c", (), async |scope, ()| {
+        let again = scope.clone();
+        scope.on_stop(async move |_| {
+            again.on_stop(async |_| Ok(()));
+            Ok(())
+        });
+        Ok(())
+    });
+
+    let report = run_for(service, ms(10)).await;
+
+    assert_eq!((report.status, report.losses[0].why), (Status::Lost, "save not run"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cut_save_was_closing_was_dropped_half_way() {
+    let closed = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&closed);
+    let mut service = Service::new("test");
+    let c = service.component("c", (), async move |scope, ()| {
+        let close = async move |()| {
+            tokio::time::sleep(ms(300)).await;
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let held = scope.open("file", async { Ok::<_, BoxError>(()) }, close).await?;
+        scope.on_stop(async move |_| held.close().await);
+        Ok(())
+    });
+    service.options(c).save(ms(100));
+
+    let report = run_for(service, ms(10)).await;
+
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    assert_eq!((component(&report, "c").resources[0].closed, report.took), (1, ms(300)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_many_resources_took_quadratic_time() {
+    const MANY: u64 = 20_000;
+    let closed = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&closed);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        for _ in 0..MANY {
+            let counter = Arc::clone(&counter);
+            let close = async move |()| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            drop(scope.open("thing", async { Ok::<_, BoxError>(()) }, close).await?);
+        }
+        Ok(())
+    });
+
+    // Paused time does not pass while there is work: what is cut here was never begun.
+    run_for(service, ms(10)).await;
+
+    assert_eq!(closed.load(Ordering::SeqCst), MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emergency_hook_that_held_a_scope_kept_the_service_alive_for_ever() {
+    let probe = Arc::new(());
+    let held = Arc::clone(&probe);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        let inner = scope.clone();
+        scope.emergency(move || {
+            inner.lost("x", 1);
+            drop(held);
+        });
+        Ok(())
+    });
+
+    run_for(service, ms(10)).await;
+
+    assert_eq!(Arc::strong_count(&probe), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_dropped_kept_what_was_open_if_its_closing_act_held_a_scope() {
+    let probe = Arc::new(());
+    let held = Arc::clone(&probe);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        let inner = scope.clone();
+        let close = async move |held: Arc<()>| {
+            drop((inner, held));
+            Ok(())
+        };
+        let open = scope.open("thing", async { Ok::<_, BoxError>(held) }, close).await?;
+        scope.spawn("holder", async move {
+            let _open = open;
+            forever().await
+        });
+        Ok(())
+    });
+
+    let never = service.run(std::future::pending::<Reason>());
+    assert!(tokio::time::timeout(ms(10), never).await.is_err());
+    tokio::time::sleep(ms(1)).await;
+
+    assert_eq!(Arc::strong_count(&probe), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nested_stop_that_raced_the_service_lost_a_save() {
+    for round in 0..300_u64 {
+        let saves = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&saves);
+        let (tx, rx) = tokio::sync::oneshot::channel();
+        let mut service = Service::new("test");
+        service.component("c", (), async move |scope, ()| {
+            let nested = scope.nested("n");
+            nested.on_stop(async move |_| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            });
+            let _ = tx.send(nested);
+            Ok(())
+        });
+        let handle = service.handle();
+        let racing = tokio::spawn(async move {
+            let nested = rx.await.unwrap();
+            let stopping = nested.stop(Limits::default());
+            let _ = tokio::time::timeout(Duration::from_micros(round % 100), stopping).await;
+        });
+        let asking = tokio::spawn(async move {
+            let mut events = handle.events();
+            while !handle.is_ready() {
+                events.next().await.unwrap();
+            }
+            handle.stop(test_reason());
+        });
+
+        let report = tokio::time::timeout(ms(20_000), service.run(std::future::pending())).await.expect("it ends");
+
+        racing.await.unwrap();
+        asking.await.unwrap();
+        assert_eq!((saves.load(Ordering::SeqCst), report.status), (1, Status::Clean), "round {round}: {}", report.why);
+    }
+}
