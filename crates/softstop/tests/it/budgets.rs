@@ -220,6 +220,27 @@ async fn the_total_is_the_end_even_if_nothing_ever_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hurry_shortens_what_remains() {
+    let log = Log::default();
+    let words = log.clone();
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("asks", async move |scope| {
+            scope.cancelled().await;
+            assert!(scope.remaining() > Some(ms(10_000)), "a guarantee that nobody stated goes into the slack");
+            tokio::time::sleep(ms(500)).await;
+            words.add(format!("{:?}", scope.remaining().unwrap()));
+            Ok(())
+        });
+        Ok(())
+    });
+
+    hurried(service, ms(200)).await;
+
+    assert_eq!(log.words(), ["700ms"], "a second of grace from the hurry on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn hurry_before_a_stop_does_nothing() {
     let mut service = Service::new("test");
     service.component("c", (), async |_, ()| Ok(()));

@@ -307,6 +307,32 @@ async fn a_critical_future_ends_although_its_caller_was_dropped_and_saving_waits
     assert_eq!(report.status, Status::Clean);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_critical_future_holds_the_drain() {
+    let log = Log::default();
+    let (critical_words, plain) = (log.clone(), log.on_drop("plain task dropped"));
+    let service = with(async move |scope| {
+        let critical = scope.clone();
+        scope.spawn_with("caller", async move |_| {
+            let write = async move {
+                tokio::time::sleep(ms(3000)).await;
+                critical_words.add("written");
+            };
+            critical.critical(write).await?;
+            Ok(())
+        });
+        scope.spawn("plain", async move {
+            let _plain = plain;
+            forever().await
+        });
+        Ok(())
+    });
+
+    run_for(service, ms(10)).await;
+
+    assert_eq!(log.words(), ["written", "plain task dropped"]);
+}
+
 #[tokio::test]
 async fn a_blocking_job_sees_its_flag() {
     let service = with(async |scope| {
