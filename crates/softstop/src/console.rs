@@ -357,11 +357,18 @@ fn next_step(shared: &Shared) -> String {
         .filter(|(_, account)| account.owed > 0)
         .map(|(what, account)| format!("{} {what}", account.owed))
         .collect();
+    let saves: Vec<String> = {
+        let record = lock(&shared.record);
+        let pending = |scope: &&Arc<Inner>| lock(&scope.local).save_is_pending();
+        record.scopes.iter().filter(pending).map(|scope| format!("the save of {}", scope.name)).collect()
+    };
     let unsaved =
         if owed.is_empty() { "nothing is owed".to_owned() } else { format!("not safe yet: {}", owed.join(", ")) };
+    let lost: Vec<String> = saves.into_iter().chain(owed).collect();
     match shared.level() {
         Level::Graceful => format!("Ctrl+C: less waiting, what is held is still saved ({unsaved})"),
-        _ => format!("Ctrl+C: gives up at once, what is not saved is lost ({unsaved})"),
+        _ if lost.is_empty() => "Ctrl+C: gives up at once (nothing is to be saved)".to_owned(),
+        _ => format!("Ctrl+C: gives up at once and loses {}", lost.join(", ")),
     }
 }
 

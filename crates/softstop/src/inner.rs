@@ -93,6 +93,13 @@ pub(crate) struct Local {
     pub(crate) stuck_steps: u64,
 }
 
+impl Local {
+    /// Whether giving up now would lose what `on_stop` is to save.
+    pub(crate) fn save_is_pending(&self) -> bool {
+        self.hook.is_some() || matches!(self.saved, Some(Saved::NotRun | Saved::Unfinished))
+    }
+}
+
 /// One scope: a component's own, or one nested in another.
 pub(crate) struct Inner {
     pub(crate) id: u64,
@@ -658,8 +665,7 @@ impl Inner {
         }
         {
             let local = lock(&self.local);
-            let unsaved = local.hook.is_some() || matches!(local.saved, Some(Saved::NotRun | Saved::Unfinished));
-            if local.phase < Phase::Closing || unsaved {
+            if local.phase < Phase::Closing || local.save_is_pending() {
                 return; // It ran out of its time: what is left to do is the parent's.
             }
         }

@@ -179,8 +179,7 @@ fn set_saved(scope: &Inner, saved: Saved) {
 
 fn cut_save(scope: &Inner) {
     let mut local = lock(&scope.local);
-    let open = local.hook.is_some() || matches!(local.saved, Some(Saved::Unfinished | Saved::NotRun));
-    local.cut_saves += u64::from(open);
+    local.cut_saves += u64::from(local.save_is_pending());
 }
 
 /// How long a nested scope may take whose service is not stopping.

@@ -76,6 +76,20 @@ fn a_save_of_800_ms_runs_to_its_end_after_a_second_ctrl_c() {
 }
 
 #[test]
+fn a_slow_hurry_says_which_save_another_ctrl_c_would_lose() {
+    let mut lab = lab("stack save=1.6").start();
+    lab.noted("ready");
+
+    lab.signal(Signal::INT);
+    lab.noted("store saves");
+    pause(300);
+    lab.signal(Signal::INT);
+    lab.printed("Ctrl+C: gives up at once and loses the save of store");
+
+    lab.end().left_with(0).noted(&["store saved"]);
+}
+
+#[test]
 fn a_third_ctrl_c_gives_up_and_says_what_is_lost() {
     let mut lab = lab("stack hold=cancel save=9 save_limit=10 owe=3").start();
     lab.noted("ready");
