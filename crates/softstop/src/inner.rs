@@ -285,8 +285,8 @@ impl Inner {
         next.into_iter().chain(below).min()
     }
 
-    /// Counts everything that is left as gone, with this outcome. What is left of steps is only
-    /// forgotten.
+    /// Counts everything that is left as gone, with this outcome. Parts of a save or a close that are
+    /// left are counted where these are cut; other steps are stuck ones.
     pub(crate) fn give_up(&self, outcome: Outcome) {
         for child in self.children() {
             child.give_up(outcome);

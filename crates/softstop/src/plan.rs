@@ -34,7 +34,7 @@ pub struct Limits {
     pub cancel: Option<Duration>,
     /// For `on_stop`.
     pub save: Option<Duration>,
-    /// For closing all its resources.
+    /// For closing all its resources. With zero, closing acts may be cut before they begin.
     pub close: Option<Duration>,
 }
 

@@ -5,9 +5,9 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use softstop::{Held, Result, Scope, ScopeClosed, Service, Status};
+use softstop::{Held, Result, Scope, ScopeClosed, Status};
 
-use crate::support::{Log, component, forever, ms, run, run_for, test_reason};
+use crate::support::{Log, component, forever, ms, run, run_for, test_reason, with};
 
 /// Opens a resource whose closing act logs its name after `slow` ms.
 async fn open(scope: &Scope, log: &Log, name: &'static str, slow: u64) -> Held<&'static str> {
@@ -19,16 +19,6 @@ async fn open(scope: &Scope, log: &Log, name: &'static str, slow: u64) -> Held<&
         Ok(())
     };
     scope.open(name, acquire, close).await.unwrap()
-}
-
-fn with<F, Fut>(start: F) -> Service
-where
-    F: FnOnce(Scope) -> Fut + Send + 'static,
-    Fut: Future<Output = Result> + Send + 'static,
-{
-    let mut service = Service::new("test");
-    service.component("c", (), move |scope, ()| start(scope));
-    service
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,8 @@
 //! Nested scopes stop early on their own, or with their parent.
 
-use softstop::{Limits, Outcome, Service, Status};
+use softstop::{Limits, Outcome, Status};
 
-use crate::support::{Log, count, forever, ms, run_for};
-
-fn with<F, Fut>(start: F) -> Service
-where
-    F: FnOnce(softstop::Scope) -> Fut + Send + 'static,
-    Fut: Future<Output = softstop::Result> + Send + 'static,
-{
-    let mut service = Service::new("test");
-    service.component("c", (), move |scope, ()| start(scope));
-    service
-}
+use crate::support::{Log, count, forever, ms, run_for, with};
 
 #[tokio::test(start_paused = true)]
 async fn a_nested_scope_stopped_early_saves_closes_and_is_no_event_of_the_service() {

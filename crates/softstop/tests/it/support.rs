@@ -71,3 +71,14 @@ pub(crate) fn count(report: &Report, task: &str, outcome: Outcome) -> u64 {
 pub(crate) async fn forever() -> softstop::Result {
     std::future::pending().await
 }
+
+/// A service of one component, `c`, with this start.
+pub(crate) fn with<F, Fut>(start: F) -> Service
+where
+    F: FnOnce(softstop::Scope) -> Fut + Send + 'static,
+    Fut: Future<Output = softstop::Result> + Send + 'static,
+{
+    let mut service = Service::new("test");
+    service.component("c", (), move |scope, ()| start(scope));
+    service
+}

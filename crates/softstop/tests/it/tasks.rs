@@ -11,18 +11,7 @@ use std::{
 use softstop::{Outcome, Policy, Reason, Restart, Service, Status, Stopping};
 use tokio::sync::oneshot;
 
-use crate::support::{Log, component, count, forever, ms, run, run_for};
-
-/// A service of one component with this start.
-fn with<F, Fut>(start: F) -> Service
-where
-    F: FnOnce(softstop::Scope) -> Fut + Send + 'static,
-    Fut: Future<Output = softstop::Result> + Send + 'static,
-{
-    let mut service = Service::new("test");
-    service.component("c", (), move |scope, ()| start(scope));
-    service
-}
+use crate::support::{Log, component, count, forever, ms, run, run_for, with};
 
 #[tokio::test(start_paused = true)]
 async fn every_way_to_end_is_counted() {
