@@ -138,6 +138,9 @@ fn given_up(report: &Report) -> String {
             );
         }
     }
+    for blocker in report.blockers.iter().filter(|blocker| blocker.still) {
+        let _ = writeln!(out, "  holds its thread: {blocker}");
+    }
     for loss in &report.losses {
         let _ = writeln!(out, "  lost: {} {} ({})", loss.count, loss.what, loss.why);
     }
@@ -336,7 +339,11 @@ fn block(shared: &Shared, begun: Time) -> String {
         let left = record.scopes.get(c).map(still_running).unwrap_or_default();
         let _ = if left.is_empty() { writeln!(out) } else { writeln!(out, ", left: {left}") };
     }
+    let blockers = Shared::blockers_now(&record.scopes);
     drop(record);
+    for blocker in blockers {
+        let _ = writeln!(out, "  holds its thread: {blocker}");
+    }
     let _ = writeln!(out, "{}", next_step(shared));
     out
 }
@@ -386,6 +393,10 @@ pub(crate) fn dump(shared: &Shared) -> String {
         for open in &component.open {
             let _ = writeln!(out, "    open {} for {}, opened at {}", open.kind, text(open.age), open.site);
         }
+    }
+    for blocker in report.blockers {
+        let holds = if blocker.still { "holds" } else { "held" };
+        let _ = writeln!(out, "  {holds} its thread: {blocker}");
     }
     for (what, account) in lock(&shared.accounts).iter().filter(|(_, account)| account.owed > 0) {
         let _ = writeln!(out, "  owed: {} {what}", account.owed);

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::Poll,
@@ -18,7 +18,7 @@ use crate::{
     plan::Plan,
     report::{ComponentRecord, Failure, Report},
     scope::Scope,
-    service::{Start, Value},
+    service::{Site, Start, Value},
     shared::{Event as Told, Shared, lock, nanos},
     steps,
     task::{Kind, Name, Outcome, catch_panic, panic_text},
@@ -85,9 +85,15 @@ enum Wake {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, plan: Plan, handles: Vec<Vec<usize>>, starts: Vec<Start>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: Plan,
+        handles: Vec<Vec<usize>>,
+        starts: Vec<Start>,
+        sites: &[Site],
+    ) -> Self {
         let count = plan.nodes.len();
-        let scope = |at: usize| Inner::new(plan.nodes[at].name.clone(), at, Arc::clone(&shared), None);
+        let scope = |at: usize| Inner::new(plan.nodes[at].name.clone(), at, sites[at], Arc::clone(&shared), None);
         let scopes: Vec<Arc<Inner>> = (0..count).map(scope).collect();
         let takers = (0..count).map(|at| handles.iter().filter(|of| of.contains(&at)).count()).collect();
         for (scope, node) in scopes.iter().zip(&plan.nodes) {
@@ -431,7 +437,7 @@ impl Driver {
             shared.send(Message::Started(c, result));
             Ok(())
         };
-        let site = Location::caller();
+        let site = self.scopes[c].site;
         // Refused only when the scope was told already, and then nobody waits for the start.
         let _ = self.scopes[c].run(Name::Borrowed("start"), Kind::Start, true, site, starting);
     }
@@ -461,7 +467,7 @@ impl Driver {
             Ok(())
         };
         // Never refused: steps are admitted in every phase.
-        let _ = scope.run(Name::Borrowed("product"), Kind::Step, true, Location::caller(), dropping);
+        let _ = scope.run(Name::Borrowed("dropping its product"), Kind::Step, true, scope.site, dropping);
     }
 }
 

@@ -13,14 +13,15 @@ use slab::Slab;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
+    busy::Doing,
     driver::Message,
     error::Result,
     ledger::Ledger,
     machine::{Level, Reason, Time},
     plan::ABORT_GRACE,
-    report::{Failure, Saved, TaskGroup},
+    report::{Blocker, Failure, Saved, TaskGroup},
     scope::Hook,
-    shared::{Shared, lock, nanos},
+    shared::{Shared, lock, nanos, next_number},
     task::{Guard, Kind, Name, OUTCOMES, Outcome, Task, Tracked, current, mark_current_as_draining, run_blocking},
 };
 
@@ -66,6 +67,13 @@ struct Group {
     restarts: u64,
 }
 
+impl Group {
+    /// Whether a task of the user has ended in it, or will be run again.
+    fn is_used(&self) -> bool {
+        self.restarts > 0 || self.counts.iter().any(|n| *n > 0)
+    }
+}
+
 pub(crate) struct Local {
     phase: Phase,
     /// Tasks of this scope and of those nested in it that have not gone.
@@ -105,6 +113,8 @@ pub(crate) struct Inner {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) component: usize,
+    /// Where the program describes it.
+    pub(crate) site: &'static Location<'static>,
     pub(crate) shared: Arc<Shared>,
     parent: Option<Arc<Inner>>,
     phase: AtomicU8,
@@ -122,12 +132,18 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(name: String, component: usize, shared: Arc<Shared>, parent: Option<Arc<Inner>>) -> Arc<Self> {
-        let id = shared.next();
+    pub(crate) fn new(
+        name: String,
+        component: usize,
+        site: &'static Location<'static>,
+        shared: Arc<Shared>,
+        parent: Option<Arc<Inner>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            id,
+            id: next_number(),
             name,
             component,
+            site,
             shared,
             parent,
             phase: AtomicU8::new(Phase::Running as u8),
@@ -442,7 +458,7 @@ impl Inner {
         if !self.admit(&mut local, kind, holds_at_first(kind)) {
             return None;
         }
-        let group = find_group(&mut local.groups, name, site, kind);
+        let group = find_group(&mut local.groups, name, site);
         let drains = holds_at_first(kind);
         local.enrolled += 1;
         let serial = local.enrolled;
@@ -531,6 +547,21 @@ impl Inner {
         let local = lock(&self.local);
         let group = local.tasks.get(slot).and_then(|entry| local.groups.get(entry.group));
         group.map_or(Name::Borrowed("?"), |group| group.name.clone())
+    }
+
+    /// The task has held its thread for long, and has come back.
+    pub(crate) fn held(&self, slot: usize, doing: Doing, held: Duration) {
+        if let Some(blocker) = self.blocker(slot, doing, held, false) {
+            self.shared.note_blocker(blocker);
+        }
+    }
+
+    /// Who holds a thread, where the task is one of this scope.
+    pub(crate) fn blocker(&self, slot: usize, doing: Doing, held: Duration, still: bool) -> Option<Blocker> {
+        let local = lock(&self.local);
+        let group = local.groups.get(local.tasks.get(slot)?.group)?;
+        let (component, task, site) = (self.name.clone(), group.name.to_string(), group.site.to_string());
+        Some(Blocker { component, task, site, doing, count: 1, longest: held, still })
     }
 
     /// From now on the failure of this task stops nobody.
@@ -631,13 +662,12 @@ fn count(groups: &mut [Group], group: usize, outcome: Outcome) {
     }
 }
 
-fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>, kind: Kind) -> usize {
-    let name = if kind.counted() { name.clone() } else { Name::Borrowed("") };
-    let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == name;
+fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>) -> usize {
+    let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == *name;
     if let Some(at) = groups.iter().position(same) {
         return at;
     }
-    let name = if groups.len() < MOST_GROUPS { name } else { Name::Borrowed("(other tasks)") };
+    let name = if groups.len() < MOST_GROUPS { name.clone() } else { Name::Borrowed("(other tasks)") };
     if groups.len() > MOST_GROUPS {
         return MOST_GROUPS;
     }
@@ -682,9 +712,9 @@ impl Inner {
         local.cut_saves += cut.0;
         local.cut_closes += cut.1;
         local.children.retain(|child| child.id != self.id);
-        for group in groups {
-            let name = if group.name.is_empty() { group.name } else { format!("{short}/{}", group.name).into() };
-            let at = find_group(&mut local.groups, &name, group.site, Kind::Plain);
+        for group in groups.into_iter().filter(Group::is_used) {
+            let name = format!("{short}/{}", group.name).into();
+            let at = find_group(&mut local.groups, &name, group.site);
             local.groups[at].restarts += group.restarts;
             for (sum, n) in local.groups[at].counts.iter_mut().zip(group.counts) {
                 *sum += n;
@@ -709,10 +739,10 @@ impl Inner {
     }
 
     /// Makes a scope nested in this one, as far in its stop as this one.
-    pub(crate) fn add_child(self: &Arc<Self>, name: &str) -> Arc<Self> {
+    pub(crate) fn add_child(self: &Arc<Self>, name: &str, site: &'static Location<'static>) -> Arc<Self> {
         let inner = self;
         let full = format!("{}/{name}", inner.name);
-        let child = Inner::new(full, inner.component, Arc::clone(&inner.shared), Some(Arc::clone(inner)));
+        let child = Inner::new(full, inner.component, site, Arc::clone(&inner.shared), Some(Arc::clone(inner)));
         let mut local = lock(&inner.local);
         {
             let mut nested = lock(&child.local);

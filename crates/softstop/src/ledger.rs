@@ -23,7 +23,7 @@ use crate::{
     machine::Time,
     report::{Closed, Failure, Leak, ResourceGroup, StillOpen},
     scope::{BoxFuture, Scope},
-    shared::lock,
+    shared::{lock, next_number},
     task::{Kind, Name, Outcome, catch_panic, current},
 };
 
@@ -301,7 +301,7 @@ impl Inner {
     }
 
     fn record(&self, kind: Name, site: &'static Location<'static>, owner: Owner) -> Option<usize> {
-        let (opened, serial) = (self.shared.now(), self.shared.next());
+        let (opened, serial) = (self.shared.now(), next_number());
         let mut local = lock(&self.local);
         if self.phase() >= Phase::Closing {
             return None;

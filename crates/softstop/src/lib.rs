@@ -1,6 +1,7 @@
 #![doc = include_str!("front.md")]
 
 // In reading order: the way in, the decisions, the hands, the records, the edges.
+mod busy;
 mod console;
 mod driver;
 mod emergency;
@@ -26,6 +27,7 @@ mod watchdog;
 #[cfg(feature = "serde")]
 mod config;
 
+pub use busy::Doing;
 #[cfg(feature = "serde")]
 pub use config::{ConfigError, Shutdown};
 pub use console::ReportTo;
@@ -36,7 +38,7 @@ pub use machine::{Level, Reason, ServiceState, State};
 pub use nested::{Nested, NestedEnd};
 pub use plan::{Limits, Plan, PlanError};
 pub use report::{
-    ComponentReport, Failure, Leak, Loss, Report, ResourceGroup, SCHEMA_VERSION, Saved, SignalReport, Status,
+    Blocker, ComponentReport, Failure, Leak, Loss, Report, ResourceGroup, SCHEMA_VERSION, Saved, SignalReport, Status,
     StepReport, StillOpen, TaskGroup,
 };
 pub use scope::{End, Flag, Scope};

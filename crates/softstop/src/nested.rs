@@ -1,6 +1,6 @@
 //! Nested scopes: a part of a component with steps of its own, stopped early or with its parent.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, panic::Location, sync::Arc, time::Duration};
 
 use crate::{
     machine::{Action, Event, Level, Machine, Reason},
@@ -44,8 +44,9 @@ pub struct NestedEnd {
 
 impl Scope {
     /// Makes a scope within this one. `name` stands in reports after the parent's and a slash.
+    #[track_caller]
     pub fn nested(&self, name: impl Into<Name>) -> Nested {
-        Nested { scope: Scope { inner: self.inner.add_child(&name.into()) } }
+        Nested { scope: Scope { inner: self.inner.add_child(&name.into(), Location::caller()) } }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fmt, panic::Location, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
+    busy::{self, Doing, Holder},
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
     shared::{Shared, lock},
@@ -14,6 +15,9 @@ use crate::{
 
 /// The version of the JSON form; it rises when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// Names of tasks that held a thread and are kept.
+const MOST_BLOCKERS: usize = 100;
 
 /// Failures that are kept one by one; further ones are only counted.
 const MOST_FAILURES: usize = 1000;
@@ -264,6 +268,43 @@ pub struct ComponentReport {
     pub saved: Option<Saved>,
 }
 
+/// A task that held its thread: from the polls, and the dropping, of one name and spawn site that took
+/// 100 ms or more. While it lasts nothing else runs on that worker.
+///
+/// Blocking jobs hold threads that are there for that: they are listed only while they run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blocker {
+    /// The component, with nested scopes after slashes.
+    pub component: String,
+    /// The task; `start`, `on_stop` or `closing` where it is a step of the component.
+    pub task: String,
+    /// Where the task was spawned, or the component described.
+    pub site: String,
+    /// What it was at.
+    pub doing: Doing,
+    /// How often it held its thread so long.
+    pub count: u64,
+    /// The longest time, exact to some milliseconds.
+    pub longest: Duration,
+    /// Whether it holds its thread now.
+    pub still: bool,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { component, task, site, doing, .. } = self;
+        let took = text(self.longest);
+        write!(f, "{component}/{task}: {doing} ")?;
+        match (self.still, self.count) {
+            (true, _) => write!(f, "for {took}")?,
+            (false, 1) => write!(f, "{took}")?,
+            (false, count) => write!(f, "{took} at the longest, {count} times")?,
+        }
+        write!(f, ", spawned at {site}")
+    }
+}
+
 /// A signal that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -310,6 +351,8 @@ pub struct Report {
     pub leaks: Vec<Leak>,
     /// How many resources tasks left open.
     pub leaked: u64,
+    /// Tasks that held their threads, those that still do first; at most 100.
+    pub blockers: Vec<Blocker>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
     /// The components that determined how long the stop took, first to stop first.
@@ -343,6 +386,8 @@ pub(crate) struct Record {
     pub(crate) signals: Vec<SignalReport>,
     pub(crate) failures: Vec<Failure>,
     pub(crate) more_failures: u64,
+    /// Those that have come back.
+    pub(crate) blockers: Vec<Blocker>,
     pub(crate) notes: Vec<String>,
     pub(crate) start_failed: bool,
     /// A person gave up what was left.
@@ -363,6 +408,31 @@ impl Shared {
         } else {
             record.more_failures += 1;
         }
+    }
+
+    pub(crate) fn note_blocker(&self, blocker: Blocker) {
+        let mut record = lock(&self.record);
+        let same = |b: &&mut Blocker| {
+            (&b.component, &b.task, &b.site, b.doing)
+                == (&blocker.component, &blocker.task, &blocker.site, blocker.doing)
+        };
+        if let Some(known) = record.blockers.iter_mut().find(same) {
+            known.count += blocker.count;
+            known.longest = known.longest.max(blocker.longest);
+        } else if record.blockers.len() < MOST_BLOCKERS {
+            record.blockers.push(blocker);
+        }
+    }
+
+    /// The tasks that hold a thread now, longest first.
+    pub(crate) fn blockers_now(scopes: &[Arc<Inner>]) -> Vec<Blocker> {
+        let holders = busy::holders();
+        if holders.is_empty() {
+            return Vec::new();
+        }
+        let all: Vec<Arc<Inner>> = scopes.iter().flat_map(Inner::family).collect();
+        let named = |h: &Holder| all.iter().find(|s| s.id == h.scope)?.blocker(h.slot, h.doing, h.held, true);
+        holders.iter().filter_map(named).collect()
     }
 
     /// The report as of now; complete once the run has ended.
@@ -417,6 +487,8 @@ impl Shared {
         for (what, account) in lock(&self.accounts).iter().filter(|(_, account)| account.owed < 0) {
             notes.push(format!("{} more {what} were settled than owed", account.owed.unsigned_abs()));
         }
+        let mut blockers = Self::blockers_now(&record.scopes);
+        blockers.extend_from_slice(&record.blockers);
         let mut report = Report {
             service: record.service.clone(),
             reason: self.reason.get().cloned().unwrap_or_else(|| Reason::Requested("nobody".into())),
@@ -431,6 +503,7 @@ impl Shared {
             losses,
             leaks,
             leaked,
+            blockers,
             notes,
             critical_path: path,
             status: Status::Clean,
@@ -599,6 +672,10 @@ impl Report {
             "losses": self.losses.iter().map(|l| json!({ "what": l.what, "count": l.count, "why": l.why })).collect::<Vec<_>>(),
             "leaks": self.leaks.iter().map(|l| json!({ "kind": l.kind, "task": l.task, "site": l.site, "age_ms": ms(l.age) })).collect::<Vec<_>>(),
             "leaked": self.leaked,
+            "blockers": self.blockers.iter().map(|b| json!({
+                "component": b.component, "task": b.task, "site": b.site, "doing": b.doing.to_string(),
+                "count": b.count, "longest_ms": ms(b.longest), "still": b.still,
+            })).collect::<Vec<_>>(),
             "notes": self.notes,
             "critical_path": self.critical_path,
             "status": self.status.code(),

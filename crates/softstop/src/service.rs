@@ -4,6 +4,7 @@ use std::{
     any::Any,
     fmt,
     marker::PhantomData,
+    panic::Location,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -22,6 +23,8 @@ use crate::{
 };
 
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
+/// Where the program describes a component.
+pub(crate) type Site = &'static Location<'static>;
 pub(crate) type Start = Box<dyn FnOnce(Scope, Vec<Value>) -> BoxFuture<Result<Value>> + Send>;
 
 /// What a component produced, for those that need it. A copyable index with a type.
@@ -114,6 +117,7 @@ pub struct Service {
     /// The same as the nodes' `needs`, in the order of the start function's arguments.
     handles: Vec<Vec<usize>>,
     starts: Vec<Start>,
+    sites: Vec<Site>,
     pub(crate) budget: Budget,
     pub(crate) report_to: Option<ReportTo>,
     pub(crate) dies_by_signal: bool,
@@ -138,6 +142,7 @@ impl Service {
             nodes: Vec::new(),
             handles: Vec::new(),
             starts: Vec::new(),
+            sites: Vec::new(),
             budget: Budget::default(),
             report_to: None,
             dies_by_signal: false,
@@ -190,6 +195,7 @@ impl Service {
     /// of them produced. When it returns `Ok` the component is ready, and what it returned is kept
     /// only until the last dependent has received it: a channel's sender handed out here closes
     /// the channel by itself when the dependents have gone.
+    #[track_caller]
     pub fn component<N, T, F, Fut>(&mut self, name: impl Into<String>, needs: N, start: F) -> Dep<T>
     where
         N: Needs + Send + 'static,
@@ -202,6 +208,7 @@ impl Service {
         let places: Vec<Option<usize>> = needs.places().into_iter().map(own).collect();
         self.handles.push(places.iter().flatten().copied().collect());
         self.nodes.push(Node { name: name.into(), needs: places, ..Node::default() });
+        self.sites.push(Location::caller());
         self.starts.push(Box::new(move |scope, values| {
             Box::pin(async move {
                 let given = needs.given(&values).ok_or("a dependency produced another type than its handle says")?;
@@ -271,7 +278,7 @@ impl Service {
             }
         };
         let _ = self.shared.runtime.set(tokio::runtime::Handle::current());
-        let driver = Driver::new(self.shared, plan, self.handles, self.starts);
+        let driver = Driver::new(self.shared, plan, self.handles, self.starts, &self.sites);
         driver.run(self.messages, stop, leaves).await
     }
 }

@@ -73,7 +73,6 @@ pub(crate) struct Shared {
     pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
     pub(crate) record: Mutex<Record>,
     observers: Mutex<Vec<Observer>>,
-    sequence: AtomicU64,
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
     alarm: AtomicU64,
@@ -91,6 +90,12 @@ pub(crate) struct Account {
 /// Locks, whatever happened to an earlier holder: every critical section leaves its data whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number that no other scope or resource of this process has, rising.
+pub(crate) fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 pub(crate) fn nanos(time: Duration) -> u64 {
@@ -112,7 +117,6 @@ impl Shared {
             emergency: Mutex::default(),
             record: Mutex::default(),
             observers: Mutex::default(),
-            sequence: AtomicU64::new(1),
             components: AtomicUsize::new(0),
             alarm: AtomicU64::new(u64::MAX),
             wake: OnceLock::new(),
@@ -132,11 +136,6 @@ impl Shared {
     /// Sends to the driver; once the run has ended there is nobody to tell.
     pub(crate) fn send(&self, message: Message) {
         let _ = self.messages.send(message);
-    }
-
-    /// A number that no other scope or resource of this service has, rising.
-    pub(crate) fn next(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn begun(&self) -> Option<Time> {

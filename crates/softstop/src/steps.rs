@@ -1,6 +1,6 @@
 //! Carries out what the machine decides for one scope: a component's, or a nested one's.
 
-use std::{panic::Location, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::chain,
@@ -92,14 +92,13 @@ pub(crate) fn answer(inner: &Inner, c: usize, state: State) -> Option<Event> {
     }
 }
 
-#[track_caller]
 fn run_step(inner: &Arc<Inner>, name: &'static str, step: impl Future<Output = ()> + Send + 'static) {
     let step = async move {
         step.await;
         Ok(())
     };
     // Never refused: steps are admitted in every phase.
-    let _ = inner.run(Name::Borrowed(name), Kind::Step, true, Location::caller(), step);
+    let _ = inner.run(Name::Borrowed(name), Kind::Step, true, inner.site, step);
 }
 
 fn begin_saving(inner: &Arc<Inner>, limit: Time, level: Level, reason: &Reason) {
@@ -108,7 +107,7 @@ fn begin_saving(inner: &Arc<Inner>, limit: Time, level: Level, reason: &Reason) 
     }
     let (root, reason) = (Arc::clone(inner), reason.clone());
     // The step is enrolled before any hook is taken: a stop around this one waits for it.
-    run_step(inner, "save", async move {
+    run_step(inner, "on_stop", async move {
         let take = |scope: &Arc<Inner>| {
             let mut local = lock(&scope.local);
             let hook = local.hook.take()?;
@@ -136,7 +135,7 @@ async fn save_nested(root: &Arc<Inner>, hooks: Vec<(Arc<Inner>, Hook)>, limit: T
             save(&of, hook, half, level, reason).await;
             Ok(())
         };
-        if let Ok(task) = root.run(Name::Borrowed("save"), Kind::Step, true, Location::caller(), saving) {
+        if let Ok(task) = root.run(Name::Borrowed("on_stop"), Kind::Step, true, root.site, saving) {
             tasks.push((scope, task));
         }
     }

@@ -15,6 +15,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    busy::{self, Doing, LONG},
     error::{BoxError, Stopping, TaskError, chain},
     inner::{Inner, Phase},
 };
@@ -139,12 +140,16 @@ impl Guard {
     }
 
     /// Runs `f` as this task. Returns its value, or the text of its panic.
-    fn enter<T>(&mut self, f: impl FnOnce() -> T) -> Result<T, String> {
+    fn enter<T>(&mut self, doing: Doing, f: impl FnOnce() -> T) -> Result<T, String> {
         let me = Current { scope: self.inner.id, slot: self.slot, kind: self.kind, drains: self.drains && self.polled };
         let restore = Restore(CURRENT.replace(Some(me)));
-        let result = catch_unwind(AssertUnwindSafe(f)).map_err(|panic| panic_text(&*panic));
+        let (result, held) = busy::during(self.inner.id, self.slot, doing, || catch_unwind(AssertUnwindSafe(f)));
         let marked = CURRENT.get().is_some_and(|current| current.drains);
         drop(restore);
+        if held >= LONG && doing != Doing::Job {
+            self.inner.held(self.slot, doing, held);
+        }
+        let result = result.map_err(|panic| panic_text(&*panic));
         if !self.polled && self.drains && !marked && self.kind == Kind::Cooperative {
             // Until its first poll a cooperative task might use the drain; it did not.
             self.inner.holds_drain(self.slot, false);
@@ -155,6 +160,12 @@ impl Guard {
         self.polled = true;
         self.inner.polled(self.slot);
         result
+    }
+
+    /// A destructor of its future panicked while it was dropped.
+    fn panicked(&mut self, panic: &str) {
+        self.inner.failed(self.slot, self.kind, Outcome::Panicked, panic);
+        self.outcome = Some(Outcome::Panicked);
     }
 
     /// Notes how the task ended and turns its result into what its handle gives.
@@ -183,17 +194,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let outcome = self.outcome.unwrap_or_else(|| {
-            if std::thread::panicking() {
-                // A destructor of the future panicked while it was dropped.
-                self.inner.failed(self.slot, self.kind, Outcome::Panicked, "a destructor panicked");
-                Outcome::Panicked
-            } else if self.kind.cooperates() {
-                Outcome::Aborted
-            } else {
-                Outcome::Cancelled
-            }
-        });
+        let dropped = if self.kind.cooperates() { Outcome::Aborted } else { Outcome::Cancelled };
+        let outcome = self.outcome.unwrap_or(dropped);
         self.inner.ended(self.slot, self.kind, outcome);
     }
 }
@@ -204,6 +206,18 @@ pin_project! {
         #[pin]
         future: Option<F>,
         guard: Guard,
+    }
+
+    impl<F> PinnedDrop for Tracked<F> {
+        // An abort drops the future unpolled: its destructors run as the task, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some()
+                && let Err(panic) = this.guard.enter(Doing::Dropping, || this.future.set(None))
+            {
+                this.guard.panicked(&panic);
+            }
+        }
     }
 }
 
@@ -218,25 +232,29 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = this.guard.enter(|| match this.future.as_mut().as_pin_mut() {
-            Some(future) => future.poll(cx),
-            None => Poll::Pending,
+        let polled = this.guard.enter(Doing::Polling, || {
+            let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+            let result = ready!(future.poll(cx));
+            // What the future held is dropped before its end is counted, a panic in there included.
+            busy::now_dropping();
+            this.future.set(None);
+            Poll::Ready(result)
         });
-        let mut result = match polled {
+        let result = match polled {
             Ok(poll) => Ok(ready!(poll)),
-            Err(panic) => Err(panic),
+            Err(panic) => {
+                // One panic is enough to tell; a second one, of a destructor, is only caught.
+                let _ = this.guard.enter(Doing::Dropping, || this.future.set(None));
+                Err(panic)
+            }
         };
-        // What the future held is dropped before its end is counted, a panic in there included.
-        if let Err(panic) = this.guard.enter(|| this.future.set(None)) {
-            result = Err(panic);
-        }
         Poll::Ready(this.guard.finish(result))
     }
 }
 
 /// Runs `job` on this thread as the task of `guard`.
 pub(crate) fn run_blocking<T>(mut guard: Guard, job: impl FnOnce() -> Result<T, BoxError>) -> Result<T, TaskError> {
-    let result = guard.enter(job);
+    let result = guard.enter(Doing::Job, job);
     guard.finish(result)
 }
 

@@ -55,6 +55,9 @@ pub(crate) fn draw(report: &Report, width: usize) -> String {
             }
         }
     }
+    for blocker in &report.blockers {
+        let _ = writeln!(out, "held its thread: {blocker}");
+    }
     for failure in &report.failures {
         let _ = writeln!(out, "failure: {failure}");
     }
