@@ -1,18 +1,23 @@
 //! The state of one scope: its tasks, how far its stop has come, and who waits for what.
 
 use std::{
+    collections::BTreeMap,
     panic::Location,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use slab::Slab;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    task::AbortHandle,
+};
 
 use crate::{
+    bell::Bell,
     busy::Doing,
     driver::Message,
     error::Result,
@@ -27,6 +32,10 @@ use crate::{
 
 /// Names of tasks that one scope keeps apart; the tasks of further names are counted together.
 const MOST_GROUPS: usize = 512;
+
+/// From so many tasks on they are woken from a worker: woken from outside, each would be handed over
+/// on its own, and the workers would fall asleep between two of them.
+const MANY: usize = 256;
 
 /// How far the stop of a scope has come, as its tasks see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,26 +53,29 @@ pub(crate) enum Phase {
 const PHASES: [Phase; 7] =
     [Phase::Running, Phase::Unready, Phase::Draining, Phase::Cancelled, Phase::Aborted, Phase::Saving, Phase::Closing];
 
+/// 24 bytes: there may be a million of them.
 struct Entry {
-    /// Tells this task from an earlier one in the same slot.
-    serial: u64,
     abort: Option<AbortHandle>,
-    group: usize,
+    /// Tells this task from an earlier one in the same slot.
+    serial: u32,
+    /// Milliseconds from the cancel of its scope to its last poll.
+    polled: u32,
+    group: u16,
     kind: Kind,
     drains: bool,
     stuck: bool,
     /// Its failure stops nobody.
     ignored: bool,
-    /// Its last poll, once cancelled.
-    polled: Time,
-    /// When it counts as stuck, after it was aborted for being idle.
-    stuck_at: Option<Time>,
 }
+
+const _: () = assert!(MOST_GROUPS < u16::MAX as usize && size_of::<Entry>() <= 24);
 
 struct Group {
     name: Name,
     site: &'static Location<'static>,
     counts: [u64; OUTCOMES.len()],
+    /// Tasks of the user that have not ended.
+    running: u64,
     restarts: u64,
 }
 
@@ -81,7 +93,9 @@ pub(crate) struct Local {
     /// Those of them that hold the drain.
     drainers: usize,
     tasks: Slab<Entry>,
-    enrolled: u64,
+    /// When a task counts as stuck, after it was aborted for being idle; by its slot.
+    stuck_at: BTreeMap<usize, Time>,
+    enrolled: u32,
     groups: Vec<Group>,
     children: Vec<Arc<Inner>>,
     cancelled_at: Time,
@@ -102,6 +116,11 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// `None` for a stuck task whose scope has gone and handed its counts on.
+    fn group(&self, entry: &Entry) -> Option<&Group> {
+        self.groups.get(usize::from(entry.group))
+    }
+
     /// Whether giving up now would lose what `on_stop` is to save.
     pub(crate) fn save_is_pending(&self) -> bool {
         self.hook.is_some() || matches!(self.saved, Some(Saved::NotRun | Saved::Unfinished))
@@ -124,8 +143,11 @@ pub(crate) struct Inner {
     reason: OnceLock<Reason>,
     /// For a nested scope: something has ended that its `stop` may wait for.
     pub(crate) progress: Notify,
-    /// For a component's scope: the driver has been told of progress and not looked yet.
-    reported: AtomicBool,
+    /// For a component's scope: tells the driver of progress, once until it looks.
+    bell: Bell,
+    /// Cooperative tasks of this scope and of those nested in it that have not had their first poll: each
+    /// might be one that drains. Counted without the lock, because that first poll is on everyone's way.
+    unpolled: AtomicUsize,
     /// Whether somebody cares about every end of a task.
     watched: AtomicBool,
     pub(crate) local: Mutex<Local>,
@@ -151,13 +173,15 @@ impl Inner {
             limit: AtomicU64::new(u64::MAX),
             reason: OnceLock::new(),
             progress: Notify::new(),
-            reported: AtomicBool::new(false),
+            bell: Bell::default(),
+            unpolled: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
             local: Mutex::new(Local {
                 phase: Phase::Running,
                 live: 0,
                 drainers: 0,
                 tasks: Slab::new(),
+                stuck_at: BTreeMap::new(),
                 enrolled: 0,
                 groups: Vec::new(),
                 children: Vec::new(),
@@ -182,7 +206,7 @@ impl Inner {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        PHASES[usize::from(self.phase.load(Ordering::Acquire))]
+        PHASES[usize::from(self.phase.load(Ordering::SeqCst))]
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -196,8 +220,8 @@ impl Inner {
     // ---- the stop, from outside ---------------------------------------------------------
 
     /// Moves this scope and those nested in it on to `phase`, and wakes who waits for it.
-    pub(crate) fn advance(&self, phase: Phase, limit: Option<Time>, reason: &Reason) {
-        let children = {
+    pub(crate) fn advance(self: &Arc<Self>, phase: Phase, limit: Option<Time>, reason: &Reason) {
+        let (children, live) = {
             let mut local = lock(&self.local);
             if phase == Phase::Cancelled && local.phase < phase {
                 local.cancelled_at = self.shared.now();
@@ -206,14 +230,27 @@ impl Inner {
             let _ = self.reason.set(reason.clone());
             self.watch();
             self.set_limit(limit);
-            self.phase.store(local.phase as u8, Ordering::Release);
-            local.children.clone()
+            // Against `first_polled`: one of the two sees what the other has done.
+            self.phase.store(local.phase as u8, Ordering::SeqCst);
+            (local.children.clone(), local.live)
         };
         // Nested scopes first: who is woken here may look at them at once.
         for child in children {
             child.advance(phase, limit, reason);
         }
-        self.told.notify_waiters();
+        let inner = Arc::clone(self);
+        self.on_a_worker_if(live > MANY, move || inner.told.notify_waiters());
+    }
+
+    fn on_a_worker_if(&self, many: bool, wake: impl FnOnce() + Send + 'static) {
+        match self.shared.runtime.get() {
+            Some(runtime) if many => drop(runtime.spawn(async move { wake() })),
+            _ => wake(),
+        }
+    }
+
+    fn abort_all(&self, handles: Vec<AbortHandle>) {
+        self.on_a_worker_if(handles.len() > MANY, move || handles.iter().for_each(AbortHandle::abort));
     }
 
     /// The scope is about to be cancelled only because nobody holds its drain.
@@ -253,7 +290,7 @@ impl Inner {
             let picked = local.tasks.iter().filter(|(_, entry)| which(entry.kind));
             (picked.filter_map(|(_, entry)| entry.abort.clone()).collect::<Vec<_>>(), local.children.clone())
         };
-        handles.iter().for_each(AbortHandle::abort);
+        self.abort_all(handles);
         for child in children {
             child.abort(which);
         }
@@ -266,20 +303,21 @@ impl Inner {
         let (mut handles, mut next) = (Vec::new(), None::<Time>);
         let children = {
             let mut local = lock(&self.local);
-            let Local { tasks, groups, cancelled_at, stuck_steps, .. } = &mut *local;
+            let Local { tasks, groups, cancelled_at, stuck_at, stuck_steps, .. } = &mut *local;
             let (mut stuck, mut drains) = (0, 0);
-            for (_, entry) in tasks.iter_mut().filter(|(_, entry)| !entry.stuck) {
+            for (slot, entry) in tasks.iter_mut().filter(|(_, entry)| !entry.stuck) {
                 if !entry.kind.cooperates() {
                     // Aborted when it was cancelled: it should have gone long ago.
-                    entry.stuck_at = Some(*cancelled_at + ABORT_GRACE);
+                    stuck_at.insert(slot, *cancelled_at + ABORT_GRACE);
                 }
-                let idle_at = entry.polled.max(*cancelled_at).saturating_add(idle);
-                if idle_at <= now && entry.stuck_at.is_none() {
+                let polled = Duration::from_millis(entry.polled.into());
+                let idle_at = cancelled_at.saturating_add(polled).saturating_add(idle);
+                if idle_at <= now && !stuck_at.contains_key(&slot) {
                     handles.extend(entry.abort.clone());
                     let grace = if entry.kind == Kind::Blocking { Duration::ZERO } else { ABORT_GRACE };
-                    entry.stuck_at = Some(now + grace);
+                    stuck_at.insert(slot, now + grace);
                 }
-                let due = entry.stuck_at.unwrap_or(idle_at);
+                let due = stuck_at.get(&slot).copied().unwrap_or(idle_at);
                 if due > now {
                     next = Some(next.map_or(due, |next| next.min(due)));
                     continue;
@@ -296,7 +334,7 @@ impl Inner {
             self.release(&mut local, stuck, drains);
             local.children.clone()
         };
-        handles.iter().for_each(AbortHandle::abort);
+        self.abort_all(handles);
         let below = children.iter().filter_map(|child| child.abort_idle(idle)).min();
         next.into_iter().chain(below).min()
     }
@@ -341,13 +379,13 @@ impl Inner {
     }
 
     pub(crate) fn live(&self) -> usize {
-        self.reported.store(false, Ordering::Release);
+        self.bell.heard();
         lock(&self.local).live
     }
 
     pub(crate) fn drainers(&self) -> usize {
-        self.reported.store(false, Ordering::Release);
-        lock(&self.local).drainers
+        self.bell.heard();
+        self.unpolled.load(Ordering::SeqCst) + lock(&self.local).drainers
     }
 
     /// How the tasks ended so far, those of nested scopes under `nested/task`.
@@ -355,10 +393,7 @@ impl Inner {
         let mut rows = Vec::new();
         let local = lock(&self.local);
         for group in &local.groups {
-            let running = local.tasks.iter().filter(|(_, entry)| {
-                entry.kind.counted() && !entry.stuck && std::ptr::eq(&raw const local.groups[entry.group], group)
-            });
-            rows.extend(TaskGroup::rows(&group.name, group.site, &group.counts, group.restarts, running.count()));
+            rows.extend(TaskGroup::rows(&group.name, group.site, &group.counts, group.restarts, group.running));
         }
         let children = local.children.clone();
         drop(local);
@@ -372,7 +407,7 @@ impl Inner {
     // ---- tasks, from inside -------------------------------------------------------------
 
     /// Takes one more task in, or refuses it; both at once for this scope and those around it.
-    fn admit(&self, local: &mut Local, kind: Kind, drains: bool) -> bool {
+    fn admit(&self, local: &mut Local, kind: Kind) -> bool {
         let open = match kind {
             Kind::Step => true,
             Kind::Start => local.phase < Phase::Cancelled,
@@ -380,10 +415,13 @@ impl Inner {
             Kind::Plain => local.phase < Phase::Cancelled || local.phase == Phase::Saving,
             _ => local.phase < Phase::Aborted || local.phase == Phase::Saving,
         };
-        let admitted = open && self.parent.as_ref().is_none_or(|p| p.admit(&mut lock(&p.local), kind, drains));
+        let admitted = open && self.parent.as_ref().is_none_or(|p| p.admit(&mut lock(&p.local), kind));
         if admitted {
             local.live += 1;
-            local.drainers += usize::from(drains);
+            local.drainers += usize::from(kind == Kind::Critical);
+            if kind == Kind::Cooperative {
+                self.unpolled.fetch_add(1, Ordering::SeqCst);
+            }
         }
         admitted
     }
@@ -404,7 +442,7 @@ impl Inner {
     fn report_progress(&self) {
         if self.parent.is_some() {
             self.progress.notify_one();
-        } else if self.watched.load(Ordering::Acquire) && !self.reported.swap(true, Ordering::AcqRel) {
+        } else if self.watched.load(Ordering::Acquire) && self.bell.ring() {
             self.shared.send(Message::Progress(self.component));
         }
     }
@@ -423,7 +461,7 @@ impl Inner {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let Some((slot, serial)) = self.enrol(&name, kind, ignored, site) else { return Err(future) };
-        let guard = Guard::new(Arc::clone(self), slot, kind, holds_at_first(kind));
+        let guard = Guard::new(Arc::clone(self), slot, kind);
         #[expect(clippy::disallowed_methods, reason = "this is the one place where tasks come into being")]
         let join = match self.shared.runtime.get() {
             Some(runtime) => runtime.spawn(Tracked::new(future, guard)),
@@ -437,13 +475,13 @@ impl Inner {
     pub(crate) fn run_job<T, J>(self: &Arc<Self>, name: Name, site: &'static Location<'static>, job: J) -> Task<T>
     where
         T: Send + 'static,
-        J: FnOnce(usize, u64) -> Result<T> + Send + 'static,
+        J: FnOnce(usize, u32) -> Result<T> + Send + 'static,
     {
         let kind = Kind::Blocking;
         let Some((slot, serial)) = self.enrol(&name, kind, false, site) else {
             return Task { name, kind, join: None };
         };
-        let guard = Guard::new(Arc::clone(self), slot, kind, false);
+        let guard = Guard::new(Arc::clone(self), slot, kind);
         let body = move || run_blocking(guard, || job(slot, serial));
         let join = match self.shared.runtime.get() {
             Some(runtime) => runtime.spawn_blocking(body),
@@ -453,31 +491,22 @@ impl Inner {
         Task { name, kind, join: Some(join) }
     }
 
-    fn enrol(&self, name: &Name, kind: Kind, ignored: bool, site: &'static Location<'static>) -> Option<(usize, u64)> {
+    fn enrol(&self, name: &Name, kind: Kind, ignored: bool, site: &'static Location<'static>) -> Option<(usize, u32)> {
         let mut local = lock(&self.local);
-        if !self.admit(&mut local, kind, holds_at_first(kind)) {
+        if !self.admit(&mut local, kind) {
             return None;
         }
         let group = find_group(&mut local.groups, name, site);
-        let drains = holds_at_first(kind);
-        local.enrolled += 1;
+        local.enrolled = local.enrolled.wrapping_add(1);
         let serial = local.enrolled;
-        let entry = Entry {
-            serial,
-            abort: None,
-            group,
-            kind,
-            drains,
-            stuck: false,
-            ignored,
-            polled: Time::ZERO,
-            stuck_at: None,
-        };
+        let drains = kind == Kind::Critical;
+        local.groups[usize::from(group)].running += u64::from(kind.counted());
+        let entry = Entry { abort: None, serial, polled: 0, group, kind, drains, stuck: false, ignored };
         Some((local.tasks.insert(entry), serial))
     }
 
     /// A stop may have passed between enrolling and spawning: then the abort is made good here.
-    fn note_abort_handle(&self, slot: usize, serial: u64, kind: Kind, abort: AbortHandle) {
+    fn note_abort_handle(&self, slot: usize, serial: u32, kind: Kind, abort: AbortHandle) {
         let mut local = lock(&self.local);
         let late = match local.phase {
             Phase::Running | Phase::Unready | Phase::Draining | Phase::Saving => false,
@@ -496,6 +525,9 @@ impl Inner {
     pub(crate) fn ended(&self, slot: usize, kind: Kind, outcome: Outcome) {
         let mut local = lock(&self.local);
         let Some(entry) = local.tasks.try_remove(slot) else { return };
+        if !local.stuck_at.is_empty() {
+            local.stuck_at.remove(&slot);
+        }
         if entry.stuck {
             return; // It was counted when it was given up.
         }
@@ -505,14 +537,21 @@ impl Inner {
         self.release(&mut local, 1, usize::from(entry.drains));
     }
 
-    pub(crate) fn holds_drain(&self, slot: usize, drains: bool) {
+    /// A cooperative task has had its first poll, in which it could have come to hold the drain.
+    pub(crate) fn first_polled(&self) {
+        if self.unpolled.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() >= Phase::Draining {
+            self.report_progress();
+        }
+        if let Some(parent) = &self.parent {
+            parent.first_polled();
+        }
+    }
+
+    fn holds_drain(&self, slot: usize) {
         let mut local = lock(&self.local);
-        let Some(entry) = local.tasks.get_mut(slot).filter(|e| !e.stuck && e.drains != drains) else { return };
-        entry.drains = drains;
-        if drains {
+        if let Some(entry) = local.tasks.get_mut(slot).filter(|e| !e.stuck && !e.drains) {
+            entry.drains = true;
             self.hold(&mut local);
-        } else {
-            self.release(&mut local, 0, 1);
         }
     }
 
@@ -526,26 +565,29 @@ impl Inner {
     pub(crate) fn polled(&self, slot: usize) {
         if self.phase() >= Phase::Cancelled {
             let now = self.shared.now();
-            if let Some(entry) = lock(&self.local).tasks.get_mut(slot) {
-                entry.polled = now;
+            let mut local = lock(&self.local);
+            let polled = since_cancel(&local, now);
+            if let Some(entry) = local.tasks.get_mut(slot) {
+                entry.polled = polled;
             }
         }
     }
 
     /// A blocking job has looked at its flag, which may outlive it.
-    pub(crate) fn looked(&self, slot: usize, serial: u64) {
+    pub(crate) fn looked(&self, slot: usize, serial: u32) {
         if self.phase() >= Phase::Cancelled {
             let now = self.shared.now();
             let mut local = lock(&self.local);
+            let polled = since_cancel(&local, now);
             if let Some(entry) = local.tasks.get_mut(slot).filter(|entry| entry.serial == serial) {
-                entry.polled = now;
+                entry.polled = polled;
             }
         }
     }
 
     pub(crate) fn task_name(&self, slot: usize) -> Name {
         let local = lock(&self.local);
-        let group = local.tasks.get(slot).and_then(|entry| local.groups.get(entry.group));
+        let group = local.tasks.get(slot).and_then(|entry| local.group(entry));
         group.map_or(Name::Borrowed("?"), |group| group.name.clone())
     }
 
@@ -559,7 +601,7 @@ impl Inner {
     /// Who holds a thread, where the task is one of this scope.
     pub(crate) fn blocker(&self, slot: usize, doing: Doing, held: Duration, still: bool) -> Option<Blocker> {
         let local = lock(&self.local);
-        let group = local.groups.get(local.tasks.get(slot)?.group)?;
+        let group = local.group(local.tasks.get(slot)?)?;
         let (component, task, site) = (self.name.clone(), group.name.to_string(), group.site.to_string());
         Some(Blocker { component, task, site, doing, count: 1, longest: held, still })
     }
@@ -573,7 +615,7 @@ impl Inner {
 
     pub(crate) fn count_restart(&self, slot: usize) {
         let mut local = lock(&self.local);
-        let group = local.tasks.get(slot).map(|entry| entry.group);
+        let group = local.tasks.get(slot).map(|entry| usize::from(entry.group));
         if let Some(group) = group.and_then(|group| local.groups.get_mut(group)) {
             group.restarts += 1;
         }
@@ -588,7 +630,7 @@ impl Inner {
             if !kind.counted() || entry.is_some_and(|entry| entry.ignored || entry.stuck) {
                 return;
             }
-            let group = entry.and_then(|entry| local.groups.get(entry.group));
+            let group = entry.and_then(|entry| local.group(entry));
             Failure {
                 component: self.name.clone(),
                 task: group.map(|group| group.name.to_string()),
@@ -616,15 +658,13 @@ impl Inner {
         }
     }
 
-    /// Waits until the stop of this scope has come to `phase`.
-    pub(crate) async fn told(&self, phase: Phase) {
-        loop {
-            let told = self.told.notified();
-            if self.phase() >= phase {
-                return;
-            }
-            told.await;
-        }
+    /// Wakes at the next step of the stop.
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        self.told.notified()
+    }
+
+    pub(crate) fn stop_reason(&self) -> Reason {
+        self.reason().unwrap_or_else(|| Reason::Requested("the end of the service".into()))
     }
 
     /// The present task holds the drain from now on.
@@ -638,41 +678,43 @@ impl Inner {
         }
         if root.id == current.scope {
             mark_current_as_draining();
-            return root.holds_drain(current.slot, true);
+            return root.holds_drain(current.slot);
         }
         let mut left = root.children();
         while let Some(scope) = left.pop() {
             if scope.id == current.scope {
                 mark_current_as_draining();
-                return scope.holds_drain(current.slot, true);
+                return scope.holds_drain(current.slot);
             }
             left.extend(scope.children());
         }
     }
 }
 
-/// Until its first poll, a cooperative task might be one that drains.
-fn holds_at_first(kind: Kind) -> bool {
-    matches!(kind, Kind::Cooperative | Kind::Critical)
+fn since_cancel(local: &Local, now: Time) -> u32 {
+    u32::try_from(now.saturating_sub(local.cancelled_at).as_millis()).unwrap_or(u32::MAX)
 }
 
-fn count(groups: &mut [Group], group: usize, outcome: Outcome) {
+/// One task of the user has ended so.
+fn count(groups: &mut [Group], group: u16, outcome: Outcome) {
     if let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) {
-        groups[group].counts[at] += 1;
+        let group = &mut groups[usize::from(group)];
+        group.counts[at] += 1;
+        group.running -= 1;
     }
 }
 
-fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>) -> usize {
+fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>) -> u16 {
     let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == *name;
     if let Some(at) = groups.iter().position(same) {
-        return at;
+        return at as u16;
     }
     let name = if groups.len() < MOST_GROUPS { name.clone() } else { Name::Borrowed("(other tasks)") };
     if groups.len() > MOST_GROUPS {
-        return MOST_GROUPS;
+        return MOST_GROUPS as u16;
     }
-    groups.push(Group { name, site, counts: [0; OUTCOMES.len()], restarts: 0 });
-    groups.len() - 1
+    groups.push(Group { name, site, counts: [0; OUTCOMES.len()], running: 0, restarts: 0 });
+    (groups.len() - 1) as u16
 }
 
 impl Inner {
@@ -714,7 +756,7 @@ impl Inner {
         local.children.retain(|child| child.id != self.id);
         for group in groups.into_iter().filter(Group::is_used) {
             let name = format!("{short}/{}", group.name).into();
-            let at = find_group(&mut local.groups, &name, group.site);
+            let at = usize::from(find_group(&mut local.groups, &name, group.site));
             local.groups[at].restarts += group.restarts;
             for (sum, n) in local.groups[at].counts.iter_mut().zip(group.counts) {
                 *sum += n;
@@ -724,7 +766,7 @@ impl Inner {
     }
 
     /// Lets go of everything: the run was dropped.
-    pub(crate) fn dissolve(&self, reason: &Reason) {
+    pub(crate) fn dissolve(self: &Arc<Self>, reason: &Reason) {
         self.advance(Phase::Closing, None, reason);
         self.abort(|_| true);
         let (hook, acts, children) = {

@@ -136,9 +136,11 @@ impl Ledger {
         (self.waiting.len(), self.waiting.last_key_value().map(|(serial, _)| *serial))
     }
 
-    fn take_act(&mut self, serial: u64) -> Option<(usize, Act)> {
+    fn take_act(&mut self, serial: u64) -> Option<Waiting> {
         let key = *self.waiting.get(&serial)?;
-        self.begin(key).map(|act| (key, act))
+        let act = self.begin(key)?;
+        let resource = self.open.get(key)?;
+        Some(Waiting { key, act, name: format!("closing {}", resource.kind).into(), site: resource.site })
     }
 
     fn put_back(&mut self, key: usize, act: Act) {
@@ -176,6 +178,11 @@ impl Ledger {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Whether closing acts wait here.
+    pub(crate) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 
@@ -388,7 +395,7 @@ impl Inner {
             let youngest = waiting.iter().enumerate().filter_map(|(at, (_, serial))| Some(((*serial)?, at))).max();
             let Some((serial, at)) = youngest else { return };
             let scope = &family[at];
-            let Some((key, act)) = lock(&scope.local).ledger.take_act(serial) else { continue };
+            let Some(Waiting { key, act, name, site }) = lock(&scope.local).ledger.take_act(serial) else { continue };
             let now = self.shared.now();
             let share = limit.saturating_sub(now) / left.max(1);
             let driving = Driving::new(Arc::clone(scope), key, act);
@@ -396,12 +403,19 @@ impl Inner {
                 let _ = driving.await;
                 Ok(())
             };
-            let site = Location::caller();
-            if let Ok(task) = self.run(Name::Borrowed("close"), Kind::Step, true, site, closing) {
+            if let Ok(task) = self.run(name, Kind::Step, true, site, closing) {
                 let _ = tokio::time::timeout_at(self.shared.instant(now + share), task).await;
             }
         }
     }
+}
+
+/// A closing act that waits for its turn.
+struct Waiting {
+    key: usize,
+    act: Act,
+    name: Name,
+    site: &'static Location<'static>,
 }
 
 /// A closing act in progress. Dropped unfinished, it goes back to the ledger to be finished.

@@ -1,6 +1,7 @@
 #![doc = include_str!("front.md")]
 
 // In reading order: the way in, the decisions, the hands, the records, the edges.
+mod bell;
 mod busy;
 mod console;
 mod driver;
@@ -22,6 +23,7 @@ mod stream;
 mod supervise;
 mod task;
 mod timeline;
+mod wait;
 mod watchdog;
 
 #[cfg(feature = "serde")]

@@ -90,10 +90,10 @@ impl TaskGroup {
         site: &Location<'_>,
         counts: &[u64; OUTCOMES.len()],
         restarts: u64,
-        running: usize,
+        running: u64,
     ) -> Vec<Self> {
         let ended = OUTCOMES.iter().zip(counts).map(|(outcome, count)| (Some(*outcome), *count));
-        let all = ended.chain([(None, running as u64)]).filter(|(_, count)| *count > 0);
+        let all = ended.chain([(None, running)]).filter(|(_, count)| *count > 0);
         let row = |(outcome, count)| Self { name: name.to_owned(), site: site.to_string(), outcome, count, restarts };
         all.map(row).collect()
     }

@@ -1,14 +1,6 @@
 //! What a component hands its code: tasks, the signals of the stop, resources, the account.
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    panic::Location,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, future::Future, panic::Location, sync::Arc, time::Duration};
 
 use crate::{
     error::{BoxError, Refused, Result, Stopping, TaskError},
@@ -17,6 +9,7 @@ use crate::{
     report::TaskGroup,
     shared::lock,
     task::{Kind, Name, Task},
+    wait::{Before, Draining, Told},
 };
 
 /// What `on_stop` is told.
@@ -137,7 +130,7 @@ impl Scope {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let refused = |future| Refused { future, reason: self.stop_reason() };
+        let refused = |future| Refused { future, reason: self.inner.stop_reason() };
         self.inner.run(name.into(), Kind::Plain, false, Location::caller(), future).map_err(refused)
     }
 
@@ -184,10 +177,8 @@ impl Scope {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn draining(&self) -> Reason {
-        self.inner.mark_draining();
-        self.inner.told(Phase::Draining).await;
-        self.stop_reason()
+    pub fn draining(&self) -> impl Future<Output = Reason> + Send {
+        Told::new(&self.inner, Phase::Draining, true)
     }
 
     /// Completes when the tasks of this scope should return now.
@@ -195,9 +186,8 @@ impl Scope {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn cancelled(&self) -> Reason {
-        self.inner.told(Phase::Cancelled).await;
-        self.stop_reason()
+    pub fn cancelled(&self) -> impl Future<Output = Reason> + Send {
+        Told::new(&self.inner, Phase::Cancelled, false)
     }
 
     /// Completes when the service stops accepting from outside: at the beginning of the unready
@@ -206,9 +196,8 @@ impl Scope {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn unready(&self) -> Reason {
-        self.inner.told(Phase::Unready).await;
-        self.stop_reason()
+    pub fn unready(&self) -> impl Future<Output = Reason> + Send {
+        Told::new(&self.inner, Phase::Unready, false)
     }
 
     /// Sleeps, and ends early when the scope is told to drain.
@@ -221,8 +210,8 @@ impl Scope {
     ///
     /// Cancel safe.
     pub async fn sleep(&self, duration: Duration) -> Result<(), Stopping> {
-        let sleep = tokio::time::sleep(duration);
-        first(self.inner.told(Phase::Draining), sleep).await.ok_or_else(|| Stopping(self.stop_reason()))
+        let sleep = Before::new(&self.inner, Phase::Draining, tokio::time::sleep(duration));
+        sleep.await.ok_or_else(|| Stopping(self.inner.stop_reason()))
     }
 
     /// Runs `future`; gives it up only when it is pending and the scope is told to drain.
@@ -235,27 +224,8 @@ impl Scope {
     /// # Cancel safety
     ///
     /// As cancel safe as `future`.
-    pub async fn until_draining<F: Future>(&self, future: F) -> Option<F::Output> {
-        self.inner.mark_draining();
-        let mut future = pin!(future);
-        let mut told = pin!(tokio::task::coop::unconstrained(self.inner.told(Phase::Draining)));
-        let mut was_told = false;
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                return Poll::Ready(Some(value));
-            }
-            was_told = was_told || told.as_mut().poll(cx).is_ready();
-            if !was_told {
-                return Poll::Pending;
-            }
-            if tokio::task::coop::has_budget_remaining() {
-                return Poll::Ready(None);
-            }
-            // Out of budget: pending says nothing yet. Look again in the next poll.
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await
+    pub fn until_draining<F: Future>(&self, future: F) -> impl Future<Output = Option<F::Output>> {
+        Draining::new(&self.inner, future)
     }
 
     /// Runs `future`; gives it up as soon as the scope is cancelled. The signal is looked at first.
@@ -263,8 +233,8 @@ impl Scope {
     /// # Cancel safety
     ///
     /// As cancel safe as `future`.
-    pub async fn until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
-        first(self.inner.told(Phase::Cancelled), future).await
+    pub fn until_cancelled<F: Future>(&self, future: F) -> impl Future<Output = Option<F::Output>> {
+        Before::new(&self.inner, Phase::Cancelled, future)
     }
 
     /// The next item of a channel or stream, for the loop of a consumer:
@@ -297,10 +267,7 @@ impl Scope {
     /// # }
     /// ```
     pub async fn next<T>(&self, future: impl Future<Output = Option<T>>) -> Option<T> {
-        if self.inner.may_drain_late() {
-            return self.until_draining(future).await?;
-        }
-        self.until_cancelled(self.until_draining(future)).await??
+        Draining::until_cancelled(&self.inner, future).await.flatten()
     }
 
     /// How long the present step of the stop may still take; `None` as long as no stop limits it.
@@ -323,10 +290,6 @@ impl Scope {
     /// Whether the scope was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.inner.phase() >= Phase::Cancelled
-    }
-
-    pub(crate) fn stop_reason(&self) -> Reason {
-        self.inner.reason().unwrap_or_else(|| Reason::Requested("the end of the service".into()))
     }
 
     // ---- saving and the account -------------------------------------------------------------
@@ -375,25 +338,12 @@ impl Scope {
     }
 }
 
-/// Runs `future` unless `signal` completes first; the signal is looked at first.
-async fn first<F: Future>(signal: impl Future<Output = ()>, future: F) -> Option<F::Output> {
-    let mut signal = pin!(tokio::task::coop::unconstrained(signal));
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if signal.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
 /// What a blocking job looks at between two pieces of work.
 #[derive(Clone)]
 pub struct Flag {
     inner: Arc<Inner>,
     slot: usize,
-    serial: u64,
+    serial: u32,
 }
 
 impl fmt::Debug for Flag {

@@ -59,10 +59,10 @@ pub(crate) fn carry_out(
             inner.advance(Phase::Closing, limit, reason);
             // What the save left behind: opening and spawning are over. Closing waits for it.
             inner.abort(|_| true);
-            let closing = Arc::clone(inner).close_all(limit.unwrap_or(Time::MAX));
-            run_step(inner, "closing", async move {
-                closing.await;
-            });
+            // What comes back from here on is closed as it comes.
+            if inner.family().iter().any(|scope| lock(&scope.local).ledger.waits()) {
+                run_step(inner, "closing", Arc::clone(inner).close_all(limit.unwrap_or(Time::MAX)));
+            }
             return answer(inner, c, State::Closing);
         }
         Action::CutClose(_) => {

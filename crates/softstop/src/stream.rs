@@ -12,6 +12,7 @@ use crate::{
     inner::Phase,
     scope::{BoxFuture, Scope},
     task::current,
+    wait::{Told, empty_unless_out_of_budget},
 };
 
 pin_project! {
@@ -47,7 +48,7 @@ impl Scope {
 
     fn until<S: Stream>(&self, stream: S, phase: Phase) -> Until<S> {
         let inner = self.inner.clone();
-        let told = Box::pin(tokio::task::coop::unconstrained(async move { inner.told(phase).await }));
+        let told = Box::pin(async move { drop(Told::new(&inner, phase, false).await) });
         Until { stream, scope: self.clone(), phase, told, was_told: false }
     }
 }
@@ -67,11 +68,7 @@ impl<S: Stream> Stream for Until<S> {
         match this.stream.poll_next(cx) {
             Poll::Ready(item) => Poll::Ready(item),
             Poll::Pending if !*this.was_told => Poll::Pending,
-            Poll::Pending if tokio::task::coop::has_budget_remaining() => Poll::Ready(None),
-            Poll::Pending => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Poll::Pending => empty_unless_out_of_budget(cx).map(|()| None),
         }
     }
 }

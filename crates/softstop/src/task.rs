@@ -130,36 +130,32 @@ pub(crate) struct Guard {
     pub(crate) kind: Kind,
     /// Whether the scope counts it among those that hold the drain.
     drains: bool,
-    polled: bool,
+    /// Cooperative, and has not had its first poll.
+    unpolled: bool,
     outcome: Option<Outcome>,
 }
 
 impl Guard {
-    pub(crate) fn new(inner: Arc<Inner>, slot: usize, kind: Kind, drains: bool) -> Self {
-        Self { inner, slot, kind, drains, polled: false, outcome: None }
+    pub(crate) fn new(inner: Arc<Inner>, slot: usize, kind: Kind) -> Self {
+        let (drains, unpolled) = (kind == Kind::Critical, kind == Kind::Cooperative);
+        Self { inner, slot, kind, drains, unpolled, outcome: None }
     }
 
     /// Runs `f` as this task. Returns its value, or the text of its panic.
     fn enter<T>(&mut self, doing: Doing, f: impl FnOnce() -> T) -> Result<T, String> {
-        let me = Current { scope: self.inner.id, slot: self.slot, kind: self.kind, drains: self.drains && self.polled };
+        let me = Current { scope: self.inner.id, slot: self.slot, kind: self.kind, drains: self.drains };
         let restore = Restore(CURRENT.replace(Some(me)));
         let (result, held) = busy::during(self.inner.id, self.slot, doing, || catch_unwind(AssertUnwindSafe(f)));
-        let marked = CURRENT.get().is_some_and(|current| current.drains);
+        self.drains = CURRENT.get().is_some_and(|current| current.drains);
         drop(restore);
+        if self.unpolled {
+            self.unpolled = false;
+            self.inner.first_polled();
+        }
         if held >= LONG && doing != Doing::Job {
             self.inner.held(self.slot, doing, held);
         }
-        let result = result.map_err(|panic| panic_text(&*panic));
-        if !self.polled && self.drains && !marked && self.kind == Kind::Cooperative {
-            // Until its first poll a cooperative task might use the drain; it did not.
-            self.inner.holds_drain(self.slot, false);
-            self.drains = false;
-        } else if marked {
-            self.drains = true;
-        }
-        self.polled = true;
-        self.inner.polled(self.slot);
-        result
+        result.map_err(|panic| panic_text(&*panic))
     }
 
     /// A destructor of its future panicked while it was dropped.
@@ -241,7 +237,11 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
             Poll::Ready(result)
         });
         let result = match polled {
-            Ok(poll) => Ok(ready!(poll)),
+            Ok(Poll::Ready(result)) => Ok(result),
+            Ok(Poll::Pending) => {
+                this.guard.inner.polled(this.guard.slot);
+                return Poll::Pending;
+            }
             Err(panic) => {
                 // One panic is enough to tell; a second one, of a destructor, is only caught.
                 let _ = this.guard.enter(Doing::Dropping, || this.future.set(None));
