@@ -63,7 +63,8 @@ impl Drop for Dissolve {
     fn drop(&mut self) {
         let reason = Reason::Requested("the end of the run".into());
         // A panic in here would abort a process that is unwinding already.
-        let report = catch_unwind(AssertUnwindSafe(|| self.0.report())).ok();
+        let made = lock(&self.0.record).last.is_some();
+        let report = if made { None } else { catch_unwind(AssertUnwindSafe(|| self.0.report())).ok() };
         let scopes = {
             let mut record = lock(&self.0.record);
             record.last = record.last.take().or(report);

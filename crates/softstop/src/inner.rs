@@ -1,7 +1,8 @@
 //! The state of one scope: its tasks, how far its stop has come, and who waits for what.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
     panic::Location,
     sync::{
         Arc, Mutex, OnceLock,
@@ -70,6 +71,16 @@ struct Entry {
 
 const _: () = assert!(MOST_GROUPS < u16::MAX as usize && size_of::<Entry>() <= 24);
 
+/// The tasks of a scope by name and spawn site.
+#[derive(Default)]
+struct Groups {
+    rows: Vec<Group>,
+    /// Found last: most tasks are one of many of a name.
+    last: u16,
+    by_hash: HashMap<u64, u16>,
+    hasher: RandomState,
+}
+
 struct Group {
     name: Name,
     site: &'static Location<'static>,
@@ -96,7 +107,7 @@ pub(crate) struct Local {
     /// When a task counts as stuck, after it was aborted for being idle; by its slot.
     stuck_at: BTreeMap<usize, Time>,
     enrolled: u32,
-    groups: Vec<Group>,
+    groups: Groups,
     children: Vec<Arc<Inner>>,
     cancelled_at: Time,
     pub(crate) hook: Option<Hook>,
@@ -118,7 +129,7 @@ pub(crate) struct Local {
 impl Local {
     /// `None` for a stuck task whose scope has gone and handed its counts on.
     fn group(&self, entry: &Entry) -> Option<&Group> {
-        self.groups.get(usize::from(entry.group))
+        self.groups.rows.get(usize::from(entry.group))
     }
 
     /// Whether giving up now would lose what `on_stop` is to save.
@@ -183,7 +194,7 @@ impl Inner {
                 tasks: Slab::new(),
                 stuck_at: BTreeMap::new(),
                 enrolled: 0,
-                groups: Vec::new(),
+                groups: Groups::default(),
                 children: Vec::new(),
                 cancelled_at: Time::ZERO,
                 hook: None,
@@ -286,9 +297,9 @@ impl Inner {
     /// Drops the futures of the tasks that `which` picks, here and in nested scopes.
     pub(crate) fn abort(&self, which: impl Fn(Kind) -> bool + Copy) {
         let (handles, children) = {
-            let local = lock(&self.local);
-            let picked = local.tasks.iter().filter(|(_, entry)| which(entry.kind));
-            (picked.filter_map(|(_, entry)| entry.abort.clone()).collect::<Vec<_>>(), local.children.clone())
+            let mut local = lock(&self.local);
+            let picked = local.tasks.iter_mut().filter(|(_, entry)| which(entry.kind));
+            (picked.filter_map(|(_, entry)| entry.abort.take()).collect::<Vec<_>>(), local.children.clone())
         };
         self.abort_all(handles);
         for child in children {
@@ -313,7 +324,7 @@ impl Inner {
                 let polled = Duration::from_millis(entry.polled.into());
                 let idle_at = cancelled_at.saturating_add(polled).saturating_add(idle);
                 if idle_at <= now && !stuck_at.contains_key(&slot) {
-                    handles.extend(entry.abort.clone());
+                    handles.extend(entry.abort.take());
                     let grace = if entry.kind == Kind::Blocking { Duration::ZERO } else { ABORT_GRACE };
                     stuck_at.insert(slot, now + grace);
                 }
@@ -392,7 +403,7 @@ impl Inner {
     pub(crate) fn groups(&self) -> Vec<TaskGroup> {
         let mut rows = Vec::new();
         let local = lock(&self.local);
-        for group in &local.groups {
+        for group in &local.groups.rows {
             rows.extend(TaskGroup::rows(&group.name, group.site, &group.counts, group.restarts, group.running));
         }
         let children = local.children.clone();
@@ -496,11 +507,11 @@ impl Inner {
         if !self.admit(&mut local, kind) {
             return None;
         }
-        let group = find_group(&mut local.groups, name, site);
+        let group = local.groups.find(name, site);
         local.enrolled = local.enrolled.wrapping_add(1);
         let serial = local.enrolled;
         let drains = kind == Kind::Critical;
-        local.groups[usize::from(group)].running += u64::from(kind.counted());
+        local.groups.rows[usize::from(group)].running += u64::from(kind.counted());
         let entry = Entry { abort: None, serial, polled: 0, group, kind, drains, stuck: false, ignored };
         Some((local.tasks.insert(entry), serial))
     }
@@ -616,7 +627,7 @@ impl Inner {
     pub(crate) fn count_restart(&self, slot: usize) {
         let mut local = lock(&self.local);
         let group = local.tasks.get(slot).map(|entry| usize::from(entry.group));
-        if let Some(group) = group.and_then(|group| local.groups.get_mut(group)) {
+        if let Some(group) = group.and_then(|group| local.groups.rows.get_mut(group)) {
             group.restarts += 1;
         }
     }
@@ -696,25 +707,41 @@ fn since_cancel(local: &Local, now: Time) -> u32 {
 }
 
 /// One task of the user has ended so.
-fn count(groups: &mut [Group], group: u16, outcome: Outcome) {
+fn count(groups: &mut Groups, group: u16, outcome: Outcome) {
     if let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) {
-        let group = &mut groups[usize::from(group)];
+        let group = &mut groups.rows[usize::from(group)];
         group.counts[at] += 1;
         group.running -= 1;
     }
 }
 
-fn find_group(groups: &mut Vec<Group>, name: &Name, site: &'static Location<'static>) -> u16 {
-    let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == *name;
-    if let Some(at) = groups.iter().position(same) {
-        return at as u16;
+impl Groups {
+    fn find(&mut self, name: &Name, site: &'static Location<'static>) -> u16 {
+        let same = |group: &Group| std::ptr::eq(group.site, site) && group.name == *name;
+        if self.rows.get(usize::from(self.last)).is_some_and(same) {
+            return self.last;
+        }
+        self.last = self.find_by_hash(name, site, same);
+        self.last
     }
-    let name = if groups.len() < MOST_GROUPS { name.clone() } else { Name::Borrowed("(other tasks)") };
-    if groups.len() > MOST_GROUPS {
-        return MOST_GROUPS as u16;
+
+    fn find_by_hash(&mut self, name: &Name, site: &'static Location<'static>, same: impl Fn(&Group) -> bool) -> u16 {
+        let hash = self.hasher.hash_one((std::ptr::from_ref(site), name));
+        if let Some(&at) = self.by_hash.get(&hash)
+            && same(&self.rows[usize::from(at)])
+        {
+            return at;
+        }
+        if self.rows.len() > MOST_GROUPS {
+            return MOST_GROUPS as u16;
+        }
+        // Also where two groups have one hash: the later one is counted in a row of its own each time.
+        let name = if self.rows.len() < MOST_GROUPS { name.clone() } else { Name::Borrowed("(other tasks)") };
+        let at = self.rows.len() as u16;
+        self.rows.push(Group { name, site, counts: [0; OUTCOMES.len()], running: 0, restarts: 0 });
+        self.by_hash.entry(hash).or_insert(at);
+        at
     }
-    groups.push(Group { name, site, counts: [0; OUTCOMES.len()], running: 0, restarts: 0 });
-    (groups.len() - 1) as u16
 }
 
 impl Inner {
@@ -754,11 +781,11 @@ impl Inner {
         local.cut_saves += cut.0;
         local.cut_closes += cut.1;
         local.children.retain(|child| child.id != self.id);
-        for group in groups.into_iter().filter(Group::is_used) {
+        for group in groups.rows.into_iter().filter(Group::is_used) {
             let name = format!("{short}/{}", group.name).into();
-            let at = usize::from(find_group(&mut local.groups, &name, group.site));
-            local.groups[at].restarts += group.restarts;
-            for (sum, n) in local.groups[at].counts.iter_mut().zip(group.counts) {
+            let at = usize::from(local.groups.find(&name, group.site));
+            local.groups.rows[at].restarts += group.restarts;
+            for (sum, n) in local.groups.rows[at].counts.iter_mut().zip(group.counts) {
                 *sum += n;
             }
         }

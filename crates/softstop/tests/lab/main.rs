@@ -252,6 +252,21 @@ fn blocked(service: &mut Service, args: &Arc<Args>) {
     let hog = service.component("hog", (), async move |scope, ()| {
         let count = own.number("count").unwrap_or(1);
         scope.emergency(|| journal("emergency"));
+        if own.text("how") == "two" {
+            scope.spawn("digger", async {
+                journal("blocked");
+                loop {
+                    std::hint::spin_loop();
+                }
+                #[expect(unreachable_code, reason = "gives the block its type")]
+                Ok(())
+            });
+            scope.spawn("sleeper", async {
+                journal("blocked");
+                block_for_ever();
+                Ok(())
+            });
+        }
         for _ in 0..count {
             match own.text("how") {
                 "spin" => drop(scope.spawn("spinner", async {
@@ -265,6 +280,15 @@ fn blocked(service: &mut Service, args: &Arc<Args>) {
                 "park" => drop(scope.spawn("sleeper", async {
                     journal("blocked");
                     block_for_ever();
+                    Ok(())
+                })),
+                // Comes back when the gate opens.
+                "nap" => drop(scope.spawn_with("napper", async |_| {
+                    journal("blocked");
+                    while !gate_is_open() {
+                        thread::park_timeout(Duration::from_millis(5));
+                    }
+                    journal("awake");
                     Ok(())
                 })),
                 "pool" => drop(scope.spawn_blocking("job", |_| {

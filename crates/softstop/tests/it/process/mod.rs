@@ -8,6 +8,7 @@
     reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod blockers;
 mod levels;
 mod output;
 mod pipeline;
