@@ -382,9 +382,9 @@ fn next_step(shared: &Shared) -> String {
 /// What is running now, for SIGUSR1.
 pub(crate) fn dump(shared: &Shared) -> String {
     let report = shared.report();
-    let state = |stopping: bool| if stopping { "stopping" } else { "running" };
+    let (state, since) = shared.begun().map_or(("running", Time::ZERO), |begun| ("stopping", begun));
     let mut out = String::new();
-    let _ = writeln!(out, "{}: {} for {}", report.service, state(shared.begun().is_some()), text(shared.now()));
+    let _ = writeln!(out, "{}: {state} for {}", report.service, text(shared.now().saturating_sub(since)));
     for component in &report.components {
         let _ = writeln!(out, "  {}: {}", component.name, component.state);
         for task in component.tasks.iter().filter(|task| task.outcome.is_none()) {

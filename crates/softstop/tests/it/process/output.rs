@@ -99,3 +99,54 @@ fn the_timeline_is_printed_where_it_was_asked_for_at_every_level() {
         lab.end().left_with(status).printed("stop: SIG").printed("stopped: SIG");
     }
 }
+
+#[test]
+fn sigusr1_prints_what_is_running_and_changes_nothing() {
+    let mut lab = lab("stack hold=never").start();
+    lab.noted("ready");
+
+    lab.signal(Signal::USR1);
+    lab.printed("lab: running");
+    lab.signal(Signal::INT);
+    lab.noted("feed drains");
+    lab.signal(Signal::USR1);
+    lab.printed("lab: stopping");
+    lab.signal(Signal::QUIT);
+    let ended = lab.end().left_with(83);
+
+    let printed: Vec<String> = ended.said.iter().map(|line| without_figures(line)).collect();
+    let dumps = [
+        "lab: running for T",
+        "  store: running",
+        "    open thing for T, opened at crates/softstop/tests/lab/main.rs:N",
+        "  feed: running",
+        "    task work x1, spawned at crates/softstop/tests/lab/main.rs:N",
+        "    open thing for T, opened at crates/softstop/tests/lab/main.rs:N",
+        "stopping: SIGINT, 2 components, at most T; Ctrl+C again to hurry",
+        "lab: stopping for T",
+        "  store: running",
+        "    open thing for T, opened at crates/softstop/tests/lab/main.rs:N",
+        "  feed: draining",
+        "    task work x1, spawned at crates/softstop/tests/lab/main.rs:N",
+        "    open thing for T, opened at crates/softstop/tests/lab/main.rs:N",
+    ];
+    assert_eq!(printed[..dumps.len()], dumps, "{ended:#?}");
+}
+
+/// A time with its unit becomes `T`, a line and column become `N`.
+fn without_figures(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        let unit = word.trim_end_matches([',', ';']);
+        let figure = |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        if matches!(unit, "us" | "ms" | "s") && words.last().is_some_and(figure) {
+            words.pop();
+            words.push(word.replacen(unit, "T", 1));
+        } else if let Some((file, _)) = word.split_once(".rs:") {
+            words.push(format!("{file}.rs:N"));
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words.join(" ")
+}
