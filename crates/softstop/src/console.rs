@@ -166,6 +166,12 @@ fn terminal_width() -> Option<u16> {
     rustix::termios::tcgetwinsize(stderr()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// The one run that a sweep is to make; see `testing`.
+#[cfg(feature = "testing")]
+pub(crate) fn replay_variable() -> Option<String> {
+    std::env::var("SOFTSTOP_REPLAY").ok().filter(|value| !value.is_empty())
+}
+
 /// The name of the running program, for reports.
 pub(crate) fn program_name() -> String {
     let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();

@@ -596,6 +596,11 @@ impl Inner {
         }
     }
 
+    /// What tells this task from every other one of its scope.
+    pub(crate) fn serial(&self, slot: usize) -> u32 {
+        lock(&self.local).tasks.get(slot).map_or(0, |entry| entry.serial)
+    }
+
     pub(crate) fn task_name(&self, slot: usize) -> Name {
         let local = lock(&self.local);
         let group = local.tasks.get(slot).and_then(|entry| local.group(entry));

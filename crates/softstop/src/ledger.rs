@@ -284,6 +284,9 @@ impl Scope {
         if inner.phase() >= Phase::Closing {
             return Err(closed(&kind).into());
         }
+        if let Some(error) = inner.shared.probe.get().and_then(|probe| probe.open(&kind)) {
+            return Err(error);
+        }
         let value = acquire.await.map_err(Into::into)?;
         // No await from here to the end of the recording.
         let open = Open { value, close: Box::new(move |value| Box::pin(close(value))) };
@@ -427,8 +430,18 @@ struct Driving {
 
 impl Driving {
     fn new(inner: Arc<Inner>, key: usize, act: Act) -> Self {
-        let future = Box::pin(async move { catch_panic(async move { act().await }).await });
-        Self { future: Some(future), inner, key }
+        let probed = inner.shared.probe.get().and_then(|probe| {
+            let local = lock(&inner.local);
+            Some(probe.close(&local.ledger.open.get(key)?.kind))
+        });
+        let act = async move {
+            let (delay, error) = probed.unwrap_or_default();
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            act().await.and(error.map_or(Ok(()), Err))
+        };
+        Self { future: Some(Box::pin(catch_panic(act))), inner, key }
     }
 }
 

@@ -13,6 +13,7 @@ mod ledger;
 mod machine;
 mod nested;
 mod plan;
+mod probe;
 mod report;
 mod scope;
 mod service;
@@ -28,6 +29,8 @@ mod watchdog;
 
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use busy::Doing;
 #[cfg(feature = "serde")]

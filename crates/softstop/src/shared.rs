@@ -15,6 +15,7 @@ use crate::{
     driver::Message,
     machine::{Level, Reason, ServiceState, State, Time},
     plan::DEFAULT_TOTAL,
+    probe::Probe,
     report::Record,
     task::Name,
 };
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
     alarm: AtomicU64,
+    pub(crate) probe: OnceLock<Box<dyn Probe>>,
     /// Wakes the plain thread, where there is one.
     pub(crate) wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -119,6 +121,7 @@ impl Shared {
             observers: Mutex::default(),
             components: AtomicUsize::new(0),
             alarm: AtomicU64::new(u64::MAX),
+            probe: OnceLock::new(),
             wake: OnceLock::new(),
         }
     }

@@ -122,7 +122,8 @@ impl Scope {
             if let Some(task) = current() {
                 self.inner.count_restart(task.slot);
             }
-            let jitter = pause.mul_f64(0.5 + (random.hash_one(now) % 1000) as f64 / 2000.0);
+            let drawn = self.inner.shared.probe.get().map_or_else(|| random.hash_one(now), |probe| probe.seed());
+            let jitter = pause.mul_f64(0.5 + (drawn % 1000) as f64 / 2000.0);
             if let Err(Stopping(_)) = self.sleep(jitter).await {
                 let text = crate::error::chain(error.as_ref());
                 lock(&self.inner.shared.record).notes.push(format!("{} was not run again: {text}", self.name()));

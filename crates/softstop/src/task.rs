@@ -6,7 +6,7 @@ use std::{
     cell::Cell,
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,6 +18,7 @@ use crate::{
     busy::{self, Doing, LONG},
     error::{BoxError, Stopping, TaskError, chain},
     inner::{Inner, Phase},
+    probe::Injected,
 };
 
 /// The name of a task or a resource; a literal costs nothing.
@@ -158,6 +159,16 @@ impl Guard {
         result.map_err(|panic| panic_text(&*panic))
     }
 
+    fn before(&self, cx: Option<&mut Context<'_>>) -> Option<Injected> {
+        self.inner.shared.probe.get()?.before(&self.inner, self.slot, cx)
+    }
+
+    fn after(&self) {
+        if let Some(probe) = self.inner.shared.probe.get() {
+            probe.after(&self.inner, self.slot);
+        }
+    }
+
     /// A destructor of its future panicked while it was dropped.
     fn panicked(&mut self, panic: &str) {
         self.inner.failed(self.slot, self.kind, Outcome::Panicked, panic);
@@ -228,14 +239,21 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let injected = this.guard.before(Some(cx));
         let polled = this.guard.enter(Doing::Polling, || {
             let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-            let result = ready!(future.poll(cx));
+            let result = match injected {
+                None => ready!(future.poll(cx)),
+                Some(Injected::Error(error)) => Err(error),
+                // Without the panic hook: nobody wants to read of what was planned.
+                Some(Injected::Panic(text)) => resume_unwind(Box::new(text)),
+            };
             // What the future held is dropped before its end is counted, a panic in there included.
             busy::now_dropping();
             this.future.set(None);
             Poll::Ready(result)
         });
+        this.guard.after();
         let result = match polled {
             Ok(Poll::Ready(result)) => Ok(result),
             Ok(Poll::Pending) => {
@@ -254,7 +272,13 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
 
 /// Runs `job` on this thread as the task of `guard`.
 pub(crate) fn run_blocking<T>(mut guard: Guard, job: impl FnOnce() -> Result<T, BoxError>) -> Result<T, TaskError> {
-    let result = guard.enter(Doing::Job, job);
+    let injected = guard.before(None);
+    let result = guard.enter(Doing::Job, || match injected {
+        None => job(),
+        Some(Injected::Error(error)) => Err(error),
+        Some(Injected::Panic(text)) => resume_unwind(Box::new(text)),
+    });
+    guard.after();
     guard.finish(result)
 }
 

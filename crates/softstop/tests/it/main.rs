@@ -16,4 +16,6 @@ mod process;
 mod report;
 mod starts;
 mod support;
+#[cfg(feature = "testing")]
+mod sweep;
 mod tasks;
