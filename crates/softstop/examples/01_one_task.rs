@@ -5,15 +5,19 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use softstop::{Result, Service};
+
 fn main() -> ExitCode {
-    softstop::main(|service| {
-        service.component("ticker", (), async |scope, ()| {
-            scope.spawn_with("tick", async |scope| {
-                while scope.sleep(Duration::from_secs(60)).await.is_ok() {}
-                Ok(())
-            });
+    softstop::main(service)
+}
+
+pub(crate) fn service(s: &mut Service) -> Result {
+    s.component("ticker", (), async |scope, ()| {
+        scope.spawn_with("tick", async |scope| {
+            while scope.sleep(Duration::from_secs(60)).await.is_ok() {}
             Ok(())
         });
         Ok(())
-    })
+    });
+    Ok(())
 }

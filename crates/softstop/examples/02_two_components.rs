@@ -4,18 +4,18 @@
 //! Run it: `cargo run --example 02_two_components`. Press Ctrl+C.
 //! You see one line at once and one line at the end; `ticks.log` holds every number that was sent.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use softstop::{Result, Service};
 use tokio::{fs::File, io::AsyncWriteExt, sync::mpsc};
 
 fn main() -> ExitCode {
-    softstop::main(service)
+    softstop::main(|s| service(s, "ticks.log".into()))
 }
 
-fn service(s: &mut Service) -> Result {
+pub(crate) fn service(s: &mut Service, path: PathBuf) -> Result {
     let sink = s.component("sink", (), async |scope, ()| {
-        let file = File::create("ticks.log");
+        let file = File::create(path);
         let mut file = scope.open("file", file, async |f: File| Ok(f.sync_all().await?)).await?;
         let (tx, mut rx) = mpsc::channel::<u64>(64);
         scope.spawn_with("write", async move |scope| {

@@ -6,23 +6,27 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use softstop::{Result, Service};
+
 fn main() -> ExitCode {
     let stubborn = std::env::args().any(|argument| argument == "stubborn");
-    softstop::main(move |service| {
-        let job = service.component("job", (), async move |scope, ()| {
-            scope.spawn_blocking("count", move |flag| {
-                let mut primes = 0_u64;
-                for n in 2_u64.. {
-                    if !stubborn {
-                        flag.check()?;
-                    }
-                    primes += u64::from((2..n).take_while(|d| d * d <= n).all(|d| n % d != 0));
+    softstop::main(|s| service(s, stubborn))
+}
+
+pub(crate) fn service(s: &mut Service, stubborn: bool) -> Result {
+    let job = s.component("job", (), async move |scope, ()| {
+        scope.spawn_blocking("count", move |flag| {
+            let mut primes = 0_u64;
+            for n in 2_u64.. {
+                if !stubborn {
+                    flag.check()?;
                 }
-                Ok(primes)
-            });
-            Ok(())
+                primes += u64::from((2..n).take_while(|d| d * d <= n).all(|d| n % d != 0));
+            }
+            Ok(primes)
         });
-        service.options(job).cancel(Duration::from_secs(1));
         Ok(())
-    })
+    });
+    s.options(job).cancel(Duration::from_secs(1));
+    Ok(())
 }

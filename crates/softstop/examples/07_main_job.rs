@@ -7,36 +7,39 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use softstop::{Result, Service};
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
-    softstop::main(|service| {
-        let sum = service.component("sum", (), async |scope, ()| {
-            let (tx, mut rx) = mpsc::channel::<u64>(8);
-            let adding = scope.spawn_with("add", async move |scope| {
-                let mut sum = 0;
-                while let Some(n) = scope.next(rx.recv()).await {
-                    sum += n;
-                }
-                Ok(sum)
-            });
-            scope.on_stop(async move |end| {
-                eprintln!("the sum is {} ({})", adding.await?, end.reason);
-                Ok(())
-            });
-            Ok(tx)
+    softstop::main(service)
+}
+
+pub(crate) fn service(s: &mut Service) -> Result {
+    let sum = s.component("sum", (), async |scope, ()| {
+        let (tx, mut rx) = mpsc::channel::<u64>(8);
+        let adding = scope.spawn_with("add", async move |scope| {
+            let mut sum = 0;
+            while let Some(n) = scope.next(rx.recv()).await {
+                sum += n;
+            }
+            Ok(sum)
         });
-        let job = service.component("job", sum, async |scope, tx| {
-            scope.spawn_with("count", async move |scope| {
-                for n in 1..=100 {
-                    tx.send(n).await?;
-                    scope.sleep(Duration::from_millis(20)).await?;
-                }
-                Ok(())
-            });
+        scope.on_stop(async move |end| {
+            eprintln!("the sum is {} ({})", adding.await?, end.reason);
             Ok(())
         });
-        service.options(job).main_job();
+        Ok(tx)
+    });
+    let job = s.component("job", sum, async |scope, tx| {
+        scope.spawn_with("count", async move |scope| {
+            for n in 1..=100 {
+                tx.send(n).await?;
+                scope.sleep(Duration::from_millis(20)).await?;
+            }
+            Ok(())
+        });
         Ok(())
-    })
+    });
+    s.options(job).main_job();
+    Ok(())
 }

@@ -597,6 +597,7 @@ impl Inner {
     }
 
     /// What tells this task from every other one of its scope.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only a probe asks"))]
     pub(crate) fn serial(&self, slot: usize) -> u32 {
         lock(&self.local).tasks.get(slot).map_or(0, |entry| entry.serial)
     }

@@ -5,6 +5,7 @@ use std::{task::Context, time::Duration};
 use crate::{error::BoxError, inner::Inner};
 
 /// What a task does instead of going on.
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only `testing` injects anything"))]
 pub(crate) enum Injected {
     Error(BoxError),
     Panic(String),

@@ -8,6 +8,8 @@ mod budgets;
 #[cfg(feature = "serde")]
 mod config;
 mod drain;
+#[cfg(feature = "testing")]
+mod examples;
 mod found;
 mod ledger;
 mod nested;
