@@ -69,7 +69,15 @@ impl Console {
         let (sender, receiver) = channel();
         let console = Self { sender, report_to: Arc::default() };
         let events = console.clone();
-        shared.observe(move |event| events.say(Say::Event(event.clone())));
+        let of = Arc::downgrade(shared);
+        shared.observe(move |event| {
+            // Within the quiet time nobody is told of anything else: the thread is not woken for it.
+            let loud =
+                || of.upgrade().is_some_and(|shared| shared.begun().is_some_and(|at| shared.now() >= at + QUIET));
+            if matches!(event, Event::Stopping { .. }) || loud() {
+                events.say(Say::Event(event.clone()));
+            }
+        });
         let printer = Printer {
             shared: Arc::clone(shared),
             live: stderr().is_terminal(),

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
     alarm: AtomicU64,
+    /// When the plain thread looks at the latest; `u64::MAX` if only when it is woken.
+    looks: AtomicU64,
     pub(crate) probe: OnceLock<Box<dyn Probe>>,
     /// Wakes the plain thread, where there is one.
     pub(crate) wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -121,6 +123,7 @@ impl Shared {
             observers: Mutex::default(),
             components: AtomicUsize::new(0),
             alarm: AtomicU64::new(u64::MAX),
+            looks: AtomicU64::new(u64::MAX),
             probe: OnceLock::new(),
             wake: OnceLock::new(),
         }
@@ -146,19 +149,34 @@ impl Shared {
         (begun > 0).then(|| Duration::from_nanos(begun - 1))
     }
 
+    /// When the total of a stop that has begun is over.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.begun().map(|begun| begun.saturating_add(self.total()))
+    }
+
     pub(crate) fn alarm(&self) -> Option<Time> {
-        let alarm = self.alarm.load(Ordering::Acquire);
+        let alarm = self.alarm.load(Ordering::SeqCst);
         (alarm != u64::MAX).then(|| Duration::from_nanos(alarm))
     }
 
-    /// Sets the driver's next alarm; the plain thread is woken only for an earlier one.
+    /// Sets the driver's next alarm.
     pub(crate) fn set_alarm(&self, at: Option<Time>) {
-        let at = at.map_or(u64::MAX, nanos);
-        if at < self.alarm.swap(at, Ordering::AcqRel)
-            && let Some(wake) = self.wake.get()
+        self.alarm.store(at.map_or(u64::MAX, nanos), Ordering::SeqCst);
+        self.wake_by(at);
+    }
+
+    /// Sees to it that the plain thread looks no later than `at`: it is woken only if it would. Stored
+    /// before this, an alarm is seen by its last look before it waits, or its waiting is seen here.
+    pub(crate) fn wake_by(&self, at: Option<Time>) {
+        if let (Some(at), Some(wake)) = (at, self.wake.get())
+            && nanos(at) < self.looks.load(Ordering::SeqCst)
         {
             wake();
         }
+    }
+
+    pub(crate) fn looks_at(&self, at: Option<Time>) {
+        self.looks.store(at.map_or(u64::MAX, nanos), Ordering::SeqCst);
     }
 
     pub(crate) fn set_begun(&self, at: Time) {

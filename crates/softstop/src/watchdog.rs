@@ -26,6 +26,9 @@ use crate::{
 /// So much later than the runtime's own timers the thread steps in for them.
 const LATE: Duration = Duration::from_millis(20);
 
+/// How often the thread looks for the first alarm of a stop.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// What the main thread tells the plain one.
 #[derive(Clone)]
 pub(crate) struct Watch {
@@ -40,10 +43,8 @@ impl Watch {
         let _ = shared.wake.set(Box::new(move || waker.wake()));
         let told = Arc::downgrade(shared);
         shared.observe(move |event| {
-            if let (Event::Stopping { .. }, Some(shared)) = (event, told.upgrade())
-                && let Some(wake) = shared.wake.get()
-            {
-                wake();
+            if let (Event::Stopping { .. }, Some(shared)) = (event, told.upgrade()) {
+                shared.wake_by(shared.deadline());
             }
         });
         let watch = Self { decided: Arc::new(AtomicU16::new(0)) };
@@ -81,7 +82,7 @@ struct Thread {
 impl Thread {
     fn run(mut self, mut signals: Signals) {
         loop {
-            let deadline = self.shared.begun().map(|begun| begun.saturating_add(self.shared.total()));
+            let deadline = self.shared.deadline();
             let now = self.shared.now();
             if let Some(deadline) = deadline {
                 match self.watch.status() {
@@ -99,7 +100,13 @@ impl Thread {
                 self.shared.send(Message::Tick);
                 continue;
             }
-            let next = leave.into_iter().chain(alarm).min();
+            // The driver takes notice of a stop in a moment; most are over before anybody needs to wake this thread.
+            let soon = (deadline.is_some() && alarm.is_none()).then(|| now.saturating_add(MOMENT));
+            let next = leave.into_iter().chain(alarm).chain(soon).min();
+            self.shared.looks_at(next);
+            if self.shared.alarm().map(|alarm| alarm.saturating_add(LATE)) != alarm {
+                continue;
+            }
             for number in signals.wait(next.map(|next| next.saturating_sub(now))) {
                 self.signal(number);
             }
