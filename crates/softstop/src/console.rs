@@ -180,6 +180,13 @@ pub(crate) fn replay_variable() -> Option<String> {
     std::env::var("SOFTSTOP_REPLAY").ok().filter(|value| !value.is_empty())
 }
 
+/// By the macro, which a test runner can catch.
+#[cfg(feature = "testing")]
+#[expect(clippy::print_stderr, reason = "a replay is made to be read")]
+pub(crate) fn say_of_replay(words: &str) {
+    eprintln!("{words}");
+}
+
 /// The name of the running program, for reports.
 pub(crate) fn program_name() -> String {
     let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use crate::{
+    console::say_of_replay,
     report::{Report, Status},
     task::Outcome,
 };
@@ -146,17 +147,16 @@ impl Sweeping {
     }
 
     #[track_caller]
-    #[expect(clippy::print_stderr, reason = "a replay is made to be read")]
     pub(super) fn replay(mut self, moment: Moment) -> Swept {
         let Some((ran, trace)) = self.make(&moment) else {
             panic!("replayed:\n{}", self.failures.join("\n"));
         };
         let points = |points: &[Point]| points.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        eprintln!("replayed {moment}\n{}", ran.report.timeline(120));
-        eprintln!("before the stop: {}\nafter it: {}", points(&trace.before_stop), points(&trace.after_stop));
-        if matches!(&moment.stop, Stop::At(point) if !trace.before_stop.contains(point)) {
-            eprintln!("it did not come to {moment}");
-        }
+        let (before, after) = (points(&trace.before_stop), points(&trace.after_stop));
+        let missed = matches!(&moment.stop, Stop::At(point) if !trace.before_stop.contains(point));
+        let came = if missed { "did not come to" } else { "replayed" };
+        let timeline = ran.report.timeline(120);
+        say_of_replay(&format!("{came} {moment}\n{timeline}before the stop: {before}\nafter it: {after}"));
         self.swept
     }
 }
