@@ -24,7 +24,7 @@ use crate::{
     report::{Closed, Failure, Leak, ResourceGroup, StillOpen},
     scope::{BoxFuture, Scope},
     shared::{lock, next_number},
-    task::{Kind, Name, Outcome, catch_panic, current},
+    task::{Kind, Name, Outcome, catch_panic, current, note_drop},
 };
 
 /// Leaks that are kept one by one; further ones are only counted.
@@ -189,8 +189,8 @@ impl Ledger {
 /// An open resource and its only owner.
 ///
 /// Dropping it hands the value back to the ledger, which closes it: at the end of the component
-/// where it was opened while starting, or its task was cancelled; at once, and reported as a leak,
-/// where a task that opened it forgot it.
+/// where it was opened while starting, or its task was cancelled; at once where a task opened it. That
+/// is reported as a leak unless the task has failed with it, by `?` for instance: then it did not forget.
 pub struct Held<T: Send + 'static> {
     value: Option<Open<T>>,
     inner: Arc<Inner>,
@@ -339,12 +339,11 @@ impl Inner {
             _ => None,
         };
         local.ledger.put_back(key, act);
-        let leaked = leak.is_some();
-        local.ledger.leaked += u64::from(leaked);
-        if local.ledger.leaks.len() < MOST_LEAKS {
-            local.ledger.leaks.extend(leak);
-        }
         drop(local);
+        let leaked = leak.is_some();
+        if let Some(leak) = leak {
+            note_drop(self, leak);
+        }
         let at_once = leaked || begun && phase < Phase::Cancelled;
         if at_once || phase >= Phase::Closing {
             let inner = Arc::clone(self);
@@ -355,6 +354,14 @@ impl Inner {
             // A sweep is refused only once closing has begun, and then closing finds it.
             let kind = if at_once { Kind::Sweep } else { Kind::Step };
             let _ = self.run(Name::Borrowed("sweep"), kind, true, site, sweep);
+        }
+    }
+
+    pub(crate) fn note_leak(&self, leak: Leak) {
+        let ledger = &mut lock(&self.local).ledger;
+        ledger.leaked += 1;
+        if ledger.leaks.len() < MOST_LEAKS {
+            ledger.leaks.push(leak);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     error::{BoxError, Stopping, TaskError, chain},
     inner::{Inner, Phase},
     probe::Injected,
+    report::Leak,
 };
 
 /// The name of a task or a resource; a literal costs nothing.
@@ -101,10 +102,23 @@ pub(crate) struct Current {
     pub(crate) kind: Kind,
     /// It holds the drain of its scope.
     pub(crate) drains: bool,
+    /// It has dropped something open in this poll.
+    dropped: bool,
 }
 
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+    /// What was dropped open in this poll: leaks, unless the task fails with it.
+    static DROPPED: Cell<Vec<(Arc<Inner>, Leak)>> = const { Cell::new(Vec::new()) };
+}
+
+/// Something open was dropped, by the present task if there is one.
+pub(crate) fn note_drop(inner: &Arc<Inner>, leak: Leak) {
+    let Some(current) = CURRENT.get() else { return inner.note_leak(leak) };
+    CURRENT.set(Some(Current { dropped: true, ..current }));
+    let mut dropped = DROPPED.take();
+    dropped.push((Arc::clone(inner), leak));
+    DROPPED.set(dropped);
 }
 
 pub(crate) fn current() -> Option<Current> {
@@ -133,21 +147,24 @@ pub(crate) struct Guard {
     drains: bool,
     /// Cooperative, and has not had its first poll.
     unpolled: bool,
+    /// It has dropped something open in its last poll.
+    dropped: bool,
     outcome: Option<Outcome>,
 }
 
 impl Guard {
     pub(crate) fn new(inner: Arc<Inner>, slot: usize, kind: Kind) -> Self {
         let (drains, unpolled) = (kind == Kind::Critical, kind == Kind::Cooperative);
-        Self { inner, slot, kind, drains, unpolled, outcome: None }
+        Self { inner, slot, kind, drains, unpolled, dropped: false, outcome: None }
     }
 
     /// Runs `f` as this task. Returns its value, or the text of its panic.
     fn enter<T>(&mut self, doing: Doing, f: impl FnOnce() -> T) -> Result<T, String> {
-        let me = Current { scope: self.inner.id, slot: self.slot, kind: self.kind, drains: self.drains };
+        let (scope, slot, kind) = (self.inner.id, self.slot, self.kind);
+        let me = Current { scope, slot, kind, drains: self.drains, dropped: self.dropped };
         let restore = Restore(CURRENT.replace(Some(me)));
         let (result, held) = busy::during(self.inner.id, self.slot, doing, || catch_unwind(AssertUnwindSafe(f)));
-        self.drains = CURRENT.get().is_some_and(|current| current.drains);
+        (self.drains, self.dropped) = CURRENT.get().map_or((false, false), |current| (current.drains, current.dropped));
         drop(restore);
         if self.unpolled {
             self.unpolled = false;
@@ -175,8 +192,17 @@ impl Guard {
         self.outcome = Some(Outcome::Panicked);
     }
 
+    /// What was dropped open in the last poll is a leak, unless the task has failed with it.
+    fn settle_drops(&mut self, forgotten: bool) {
+        if std::mem::take(&mut self.dropped) {
+            let dropped = DROPPED.take();
+            dropped.into_iter().filter(|_| forgotten).for_each(|(inner, leak)| inner.note_leak(leak));
+        }
+    }
+
     /// Notes how the task ended and turns its result into what its handle gives.
     fn finish<T>(&mut self, result: Result<Result<T, BoxError>, String>) -> Result<T, TaskError> {
+        self.settle_drops(matches!(result, Ok(Ok(_))));
         let (outcome, message) = match result {
             Ok(Ok(value)) => {
                 self.outcome = Some(Outcome::Finished);
@@ -224,6 +250,7 @@ pin_project! {
             {
                 this.guard.panicked(&panic);
             }
+            this.guard.settle_drops(false);
         }
     }
 }
@@ -257,6 +284,7 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
         let result = match polled {
             Ok(Poll::Ready(result)) => Ok(result),
             Ok(Poll::Pending) => {
+                this.guard.settle_drops(true);
                 this.guard.inner.polled(this.guard.slot);
                 return Poll::Pending;
             }

@@ -137,9 +137,7 @@ impl Sweeping {
             let who = aborted.map_or(String::new(), |(c, t)| format!("; {}/{} was aborted", c.name, t.name));
             return Some(format!("status {} ({}){who}", report.status.code(), report.why));
         }
-        // A task that fails drops what it holds, and has not forgotten it.
-        let forgotten = report.leaks.first().filter(|_| report.failures.is_empty());
-        if let Some(leak) = forgotten {
+        if let Some(leak) = report.leaks.first() {
             return Some(format!("{} left open by {}, opened at {}", leak.kind, leak.task, leak.site));
         }
         let open = report.components.iter().flat_map(|c| &c.open).next();

@@ -94,6 +94,39 @@ async fn a_leak_is_status_84_in_strict_mode() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_failing_task_drops_is_closed_at_once_and_no_leak() {
+    let log = Log::default();
+    let own = log.clone();
+    let mut service = with(async move |scope| {
+        for how in ["returns", "panics", "forgets"] {
+            let own = own.clone();
+            scope.spawn_ignoring(how, async move |scope| {
+                let close = async move |_| {
+                    own.add(how);
+                    Ok(())
+                };
+                let _open = scope.open("socket", async { Ok::<_, softstop::BoxError>(()) }, close).await?;
+                tokio::task::yield_now().await;
+                match how {
+                    "returns" => Err("the peer went away".into()),
+                    "panics" => panic!("injected"),
+                    _ => Ok(()),
+                }
+            });
+        }
+        Ok(())
+    });
+    service.strict();
+
+    let report = run_for(service, ms(10)).await;
+
+    let mut closed = log.words();
+    closed.sort();
+    assert_eq!(closed, ["forgets", "panics", "returns"]);
+    assert_eq!((report.leaked, report.leaks[0].task.as_str(), report.status), (1, "forgets", Status::Leaked));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_cancelled_or_aborted_task_held_is_closed_and_no_leak() {
     let log = Log::default();
     let words = log.clone();

@@ -11,6 +11,8 @@ mod drain;
 #[cfg(feature = "testing")]
 mod examples;
 mod found;
+#[cfg(feature = "testing")]
+mod kitchen;
 mod ledger;
 mod nested;
 mod order;
