@@ -136,6 +136,11 @@ impl Local {
     pub(crate) fn save_is_pending(&self) -> bool {
         self.hook.is_some() || matches!(self.saved, Some(Saved::NotRun | Saved::Unfinished))
     }
+
+    /// Its steps are over, nobody holds what was opened here, and no scope nested in it is left.
+    fn has_gone(&self) -> bool {
+        self.phase >= Phase::Closing && !self.save_is_pending() && self.ledger.is_empty() && self.children.is_empty()
+    }
 }
 
 /// One scope: a component's own, or one nested in another.
@@ -762,40 +767,33 @@ impl Inner {
         lock(&self.local).failures.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// A nested scope has gone: its counts become its parent's.
+    /// A nested scope has gone, with those nested in it: its counts become its parent's.
     pub(crate) fn leave_parent(&self) {
         let Some(parent) = &self.parent else { return };
-        if !lock(&self.local).ledger.is_empty() {
-            return; // Somebody still holds what was opened here: the parent sees to it.
+        for child in self.children() {
+            child.leave_parent();
         }
-        {
-            let local = lock(&self.local);
-            if local.phase < Phase::Closing || local.save_is_pending() {
-                return; // It ran out of its time: what is left to do is the parent's.
-            }
+        let mut local = lock(&self.local);
+        if !local.has_gone() {
+            return; // What is left to do is the parent's.
         }
-        let short = self.short_name().to_owned();
-        let groups = std::mem::take(&mut lock(&self.local).groups);
-        let mut ledger = std::mem::take(&mut lock(&self.local).ledger);
-        let hooks = self.shared.forget_emergency(self.id);
-        drop(hooks);
-        let cut = {
-            let local = lock(&self.local);
-            (local.cut_saves, local.cut_closes)
-        };
-        let mut local = lock(&parent.local);
-        local.cut_saves += cut.0;
-        local.cut_closes += cut.1;
-        local.children.retain(|child| child.id != self.id);
+        let mut outer = lock(&parent.local);
+        outer.cut_saves += local.cut_saves;
+        outer.cut_closes += local.cut_closes;
+        outer.stuck_steps += local.stuck_steps;
+        outer.children.retain(|child| child.id != self.id);
+        let groups = std::mem::take(&mut local.groups);
         for group in groups.rows.into_iter().filter(Group::is_used) {
-            let name = format!("{short}/{}", group.name).into();
-            let at = usize::from(local.groups.find(&name, group.site));
-            local.groups.rows[at].restarts += group.restarts;
-            for (sum, n) in local.groups.rows[at].counts.iter_mut().zip(group.counts) {
+            let name = format!("{}/{}", self.short_name(), group.name).into();
+            let at = usize::from(outer.groups.find(&name, group.site));
+            outer.groups.rows[at].restarts += group.restarts;
+            for (sum, n) in outer.groups.rows[at].counts.iter_mut().zip(group.counts) {
                 *sum += n;
             }
         }
-        local.ledger.absorb(&mut ledger);
+        outer.ledger.absorb(&mut local.ledger);
+        drop((outer, local));
+        drop(self.shared.forget_emergency(self.id));
     }
 
     /// Lets go of everything: the run was dropped.

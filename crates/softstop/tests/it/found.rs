@@ -288,3 +288,52 @@ async fn a_nested_stop_that_raced_the_service_lost_a_save() {
         assert_eq!((saves.load(Ordering::SeqCst), report.status), (1, Status::Clean), "round {round}: {}", report.why);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_scope_nested_in_a_nested_one_had_counted_was_lost_with_the_stop_of_the_outer() {
+    let mut service = Service::new("test");
+    service.component("c", (), async |scope, ()| {
+        scope.spawn_with("owner", async |scope| {
+            let outer = scope.nested("outer");
+            let within = outer.nested("inner");
+            within.spawn("task", async { Ok(()) }).await?;
+            drop(within.open("thing", async { Ok::<_, BoxError>(()) }, async |()| Ok(())).await?);
+            outer.stop(Limits::default()).await;
+            Ok(())
+        });
+        Ok(())
+    });
+
+    let report = run_for(service, ms(10)).await;
+
+    assert_eq!(count(&report, "outer/inner/task", Outcome::Finished), 1, "{:?}", component(&report, "c").tasks);
+    assert_eq!(component(&report, "c").resources.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_of_a_scope_nested_in_a_nested_one_was_forgotten_with_the_stop_of_the_outer() {
+    let closed = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&closed);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("owner", async move |scope| {
+            let outer = scope.nested("outer");
+            let within = outer.nested("inner");
+            let close = async move |()| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            let held = within.open("thing", async { Ok::<_, BoxError>(()) }, close).await?;
+            outer.stop(Limits::default()).await;
+            scope.draining().await;
+            drop(held);
+            Ok(())
+        });
+        Ok(())
+    });
+
+    let report = run_for(service, ms(10)).await;
+
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    assert_eq!(component(&report, "c").resources.len(), 1);
+}
