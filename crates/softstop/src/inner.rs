@@ -517,7 +517,10 @@ impl Inner {
         let serial = local.enrolled;
         let drains = kind == Kind::Critical;
         local.groups.rows[usize::from(group)].running += u64::from(kind.counted());
-        let entry = Entry { abort: None, serial, polled: 0, group, kind, drains, stuck: false, ignored };
+        // Who comes after the cancel is idle no earlier than others that were polled now.
+        let late = local.phase >= Phase::Cancelled;
+        let polled = if late { since_cancel(&local, self.shared.now()) } else { 0 };
+        let entry = Entry { abort: None, serial, polled, group, kind, drains, stuck: false, ignored };
         Some((local.tasks.insert(entry), serial))
     }
 

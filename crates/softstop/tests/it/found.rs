@@ -337,3 +337,34 @@ async fn what_was_held_of_a_scope_nested_in_a_nested_one_was_forgotten_with_the_
     assert_eq!(closed.load(Ordering::SeqCst), 1);
     assert_eq!(component(&report, "c").resources.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_came_long_after_the_cancel_was_stuck_at_once() {
+    let (release, held) = blocking::channel::<()>();
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("patient", async |_| forever().await);
+        scope.spawn_with("spawns", async move |scope| {
+            scope.cancelled().await;
+            tokio::time::sleep(ms(3000)).await;
+            let late = move |_| {
+                let _ = held.recv();
+                Ok(())
+            };
+            Ok(scope.spawn_blocking("late", late).await?)
+        });
+        Ok(())
+    });
+    // A clock that stands still does not go on by itself while a job runs.
+    let clock = async move {
+        for _ in 0..60 {
+            tokio::time::advance(ms(100)).await;
+        }
+        drop(release);
+    };
+
+    let (report, ()) = tokio::join!(run_for(service, ms(10)), clock);
+
+    assert_eq!(count(&report, "patient", Outcome::Aborted), 1, "it was idle for 5 s");
+    assert_eq!(count(&report, "late", Outcome::Finished), 1, "{:?}", component(&report, "c").tasks);
+}
