@@ -28,7 +28,7 @@ use crate::{
     report::{Blocker, Failure, Saved, TaskGroup},
     scope::Hook,
     shared::{Shared, lock, nanos, next_number},
-    task::{Guard, Kind, Name, OUTCOMES, Outcome, Task, Tracked, current, mark_current_as_draining, run_blocking},
+    task::{Guard, Job, Kind, Name, OUTCOMES, Outcome, Task, Tracked, current, mark_current_as_draining},
 };
 
 /// Names of tasks that one scope keeps apart; the tasks of further names are counted together.
@@ -498,10 +498,10 @@ impl Inner {
             return Task { name, kind, join: None };
         };
         let guard = Guard::new(Arc::clone(self), slot, kind);
-        let body = move || run_blocking(guard, || job(slot, serial));
+        let job = Job::new(move || job(slot, serial), guard);
         let join = match self.shared.runtime.get() {
-            Some(runtime) => runtime.spawn_blocking(body),
-            None => tokio::task::spawn_blocking(body),
+            Some(runtime) => runtime.spawn_blocking(|| job.run()),
+            None => tokio::task::spawn_blocking(|| job.run()),
         };
         self.note_abort_handle(slot, serial, kind, join.abort_handle());
         Task { name, kind, join: Some(join) }

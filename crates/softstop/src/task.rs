@@ -298,16 +298,43 @@ impl<T, F: Future<Output = Result<T, BoxError>>> Future for Tracked<F> {
     }
 }
 
-/// Runs `job` on this thread as the task of `guard`.
-pub(crate) fn run_blocking<T>(mut guard: Guard, job: impl FnOnce() -> Result<T, BoxError>) -> Result<T, TaskError> {
-    let injected = guard.before(None);
-    let result = guard.enter(Doing::Job, || match injected {
-        None => job(),
-        Some(Injected::Error(error)) => Err(error),
-        Some(Injected::Panic(text)) => resume_unwind(Box::new(text)),
-    });
-    guard.after();
-    guard.finish(result)
+/// A blocking job of the user's with its guard. A job that never runs is dropped before the guard, too.
+pub(crate) struct Job<J> {
+    job: Option<J>,
+    guard: Guard,
+}
+
+impl<J> Job<J> {
+    pub(crate) fn new(job: J, guard: Guard) -> Self {
+        Self { job: Some(job), guard }
+    }
+
+    /// Runs it on this thread.
+    pub(crate) fn run<T>(mut self) -> Result<T, TaskError>
+    where
+        J: FnOnce() -> Result<T, BoxError>,
+    {
+        let job = self.job.take().expect("only `run` and `drop` take it, and both end it");
+        let injected = self.guard.before(None);
+        let result = self.guard.enter(Doing::Job, || match injected {
+            None => job(),
+            Some(Injected::Error(error)) => Err(error),
+            Some(Injected::Panic(text)) => resume_unwind(Box::new(text)),
+        });
+        self.guard.after();
+        self.guard.finish(result)
+    }
+}
+
+impl<J> Drop for Job<J> {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take()
+            && let Err(panic) = self.guard.enter(Doing::Dropping, || drop(job))
+        {
+            self.guard.panicked(&panic);
+        }
+        self.guard.settle_drops(false);
+    }
 }
 
 /// Polls a future and turns its panic into a value.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use softstop::{BoxError, Limits, Outcome, Reason, Service, Status};
+use softstop::{BoxError, Handle, Limits, Outcome, Reason, Service, Status};
 use tokio::sync::mpsc;
 
 use crate::support::{component, count, forever, ms, run_for, test_reason};
@@ -367,4 +367,45 @@ async fn a_job_that_came_long_after_the_cancel_was_stuck_at_once() {
 
     assert_eq!(count(&report, "patient", Outcome::Aborted), 1, "it was idle for 5 s");
     assert_eq!(count(&report, "late", Outcome::Finished), 1, "{:?}", component(&report, "c").tasks);
+}
+
+/// Looks at the report when it is dropped: is the task `job` still there?
+struct Witness(Handle, Arc<AtomicU64>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let counted = count(&self.0.report(), "job", Outcome::Aborted);
+        self.1.store(1 + counted, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_job_that_never_ran_was_counted_as_gone_before_what_it_held() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    let seen = Arc::new(AtomicU64::new(0));
+    let (release, held) = blocking::channel::<()>();
+    let mut service = Service::new("test");
+    let witness = Witness(service.handle(), Arc::clone(&seen));
+    let c = service.component("c", (), async move |scope, ()| {
+        scope.spawn_blocking("first", move |_| {
+            let _ = held.recv();
+            Ok(())
+        });
+        scope.spawn_blocking("job", move |_| {
+            drop(witness);
+            Ok(())
+        });
+        // Lets the only thread go when both are aborted.
+        scope.spawn_with("aborted", async move |_| {
+            let _release = release;
+            forever().await
+        });
+        Ok(())
+    });
+    service.options(c).cancel(ms(20));
+
+    let report = runtime.block_on(run_for(service, ms(10)));
+
+    assert_eq!(count(&report, "job", Outcome::Aborted), 1, "{:?}", component(&report, "c").tasks);
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "what it held was dropped while it was there");
 }
