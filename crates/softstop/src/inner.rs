@@ -824,6 +824,7 @@ impl Inner {
             let mut nested = lock(&child.local);
             nested.phase = local.phase;
             nested.cancelled_at = local.cancelled_at;
+            nested.drained = local.drained;
         }
         child.phase.store(local.phase as u8, Ordering::Release);
         child.limit.store(inner.limit.load(Ordering::Acquire), Ordering::Release);

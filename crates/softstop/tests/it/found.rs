@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use softstop::{BoxError, Handle, Limits, Outcome, Reason, Service, Status};
+use softstop::{BoxError, Handle, Limits, Outcome, Reason, Scope, Service, Status};
 use tokio::sync::mpsc;
 
 use crate::support::{component, count, forever, ms, run_for, test_reason};
@@ -408,4 +408,30 @@ fn a_job_that_never_ran_was_counted_as_gone_before_what_it_held() {
 
     assert_eq!(count(&report, "job", Outcome::Aborted), 1, "{:?}", component(&report, "c").tasks);
     assert_eq!(seen.load(Ordering::SeqCst), 1, "what it held was dropped while it was there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_queue_in_a_scope_made_after_the_cancel_was_lost() {
+    let taken = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&taken);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        scope.spawn_with("late", async move |scope| {
+            scope.cancelled().await;
+            let (tx, mut rx) = mpsc::channel::<u64>(1);
+            tx.send(1).await?;
+            let consume = async move |scope: Scope| {
+                while scope.next(rx.recv()).await.is_some() {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok(())
+            };
+            Ok(scope.nested("n").spawn_with("consume", consume).await?)
+        });
+        Ok(())
+    });
+
+    run_for(service, ms(10)).await;
+
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
 }
