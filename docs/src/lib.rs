@@ -35,6 +35,9 @@ pages! {
     Save: "save.md"
     Container: "container.md"
     Tests: "tests.md"
+    FromTokioUtil: "from-tokio-util.md"
+    FromTokioGracefulShutdown: "from-tokio-graceful-shutdown.md"
+    FromPython: "from-python.md"
 }
 
 /// Runs the service on paused time, asks it to stop after ten seconds of its clock, and gives the
