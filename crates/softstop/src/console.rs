@@ -321,8 +321,8 @@ impl Printer {
 
     fn erase(&mut self) {
         if self.drawn > 0 {
-            // Up by so many lines, then clear to the end of the screen.
-            self.write(&format!("\x1b[{}A\x1b[J", self.drawn));
+            // To the first column, which an echoed ^C has left, up by so many lines, clear to the end.
+            self.write(&format!("\r\x1b[{}A\x1b[J", self.drawn));
             self.drawn = 0;
         }
     }

@@ -11,7 +11,7 @@ use std::{
     ops::{Deref, DerefMut},
     panic::Location,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -199,7 +199,16 @@ pub struct Held<T: Send + 'static> {
 
 struct Open<T> {
     value: T,
-    close: Box<dyn FnOnce(T) -> BoxFuture<Result> + Send>,
+    /// Behind a lock that nobody takes: it lets the owner be shared, whatever the act holds.
+    close: Mutex<CloseAct<T>>,
+}
+
+type CloseAct<T> = Box<dyn FnOnce(T) -> BoxFuture<Result> + Send>;
+
+impl<T> Open<T> {
+    fn close(self) -> BoxFuture<Result> {
+        (self.close.into_inner().unwrap_or_else(PoisonError::into_inner))(self.value)
+    }
 }
 
 impl<T: Send + 'static + fmt::Debug> fmt::Debug for Held<T> {
@@ -289,12 +298,12 @@ impl Scope {
         }
         let value = acquire.await.map_err(Into::into)?;
         // No await from here to the end of the recording.
-        let open = Open { value, close: Box::new(move |value| Box::pin(close(value))) };
+        let open = Open { value, close: Mutex::new(Box::new(move |value| Box::pin(close(value)))) };
         match inner.record(kind.clone(), site, Inner::owner_now(&inner)) {
             Some(key) => Ok(Held { value: Some(open), inner, key }),
             None => {
                 let error = closed(&kind);
-                (open.close)(open.value).await?;
+                open.close().await?;
                 Err(error.into())
             }
         }
@@ -504,7 +513,7 @@ impl<T: Send + 'static> Held<T> {
         if let Some(resource) = lock(&self.inner.local).ledger.open.get_mut(self.key) {
             resource.place = Place::Closing;
         }
-        let act: Act = Box::new(move || (open.close)(open.value));
+        let act: Act = Box::new(move || open.close());
         let result = Driving::new(Arc::clone(&self.inner), self.key, act).await;
         result.unwrap_or_else(|panic| Err(format!("closing panicked: {panic}").into()))
     }
@@ -549,7 +558,7 @@ impl<T: Send + 'static> Held<T> {
 impl<T: Send + 'static> Drop for Held<T> {
     fn drop(&mut self) {
         if let Some(open) = self.value.take() {
-            self.inner.take_back(self.key, Box::new(move || (open.close)(open.value)), false);
+            self.inner.take_back(self.key, Box::new(move || open.close()), false);
         }
     }
 }

@@ -122,7 +122,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waves: Vec<String> = self.order.iter().map(|wave| wave.join(", ")).collect();
         writeln!(f, "start order: {}", waves.join(" -> "))?;
-        write!(f, "total {:?}, factor {:.2}, slack {:?}", self.total, self.factor, self.slack)?;
+        // Shrinking leaves nanoseconds that nobody wants to read.
+        let slack = Duration::from_micros(u64::try_from(self.slack.as_micros()).unwrap_or(u64::MAX));
+        write!(f, "total {:?}, factor {:.2}, slack {slack:?}", self.total, self.factor)?;
         if !self.chain.is_empty() {
             write!(f, "\nheaviest chain: {}", draw(&self.chain))?;
         }

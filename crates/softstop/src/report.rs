@@ -605,7 +605,10 @@ impl Report {
             return (Status::Overrun, format!("the total of {} was over", text(self.total)));
         }
         if aborted + stuck + cuts > 0 {
-            return (Status::Overrun, format!("{aborted} aborted, {stuck} stuck, {cuts} steps cut"));
+            let late = |t: &&TaskGroup| matches!(t.outcome, Some(Outcome::Aborted | Outcome::Stuck));
+            let first = self.components.iter().find_map(|c| Some((&c.name, c.tasks.iter().find(late)?)));
+            let who = first.map(|(c, t)| format!(", such as {c}/{}", t.name)).unwrap_or_default();
+            return (Status::Overrun, format!("{aborted} aborted, {stuck} stuck, {cuts} steps cut{who}"));
         }
         if let Some(loss) = self.losses.first() {
             return (Status::Lost, format!("{} {} lost: {}", loss.count, loss.what, loss.why));
@@ -628,7 +631,10 @@ impl Report {
 
     /// The report on one line, for a log.
     pub fn line(&self) -> String {
+        // Where somebody gives up at once nobody was asked: all that had started were stopped by it.
         let asked = self.components.iter().filter(|c| c.asked.is_some()).count();
+        let started = self.components.iter().filter(|c| c.started.is_some()).count();
+        let asked = if asked == 0 && self.level == Level::Abandon { started } else { asked };
         let mut line = format!(
             "stopped: {}, {} in {}, {}, status {}",
             self.reason,
@@ -762,12 +768,13 @@ fn leaks_by_kind(leaks: &[Leak], all: u64) -> String {
 /// A duration for a person: two or three digits and a unit.
 pub(crate) fn text(duration: Duration) -> String {
     let micros = duration.as_micros();
+    // Rounded, so that 999.9 ms of 1 s does not read as 999 ms of 999 ms.
     match micros {
         0..1_000 => format!("{micros} us"),
-        1_000..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        10_000..1_000_000 => format!("{} ms", micros / 1000),
-        1_000_000..10_000_000 => format!("{:.1} s", micros as f64 / 1e6).replace(".0 s", " s"),
-        _ => format!("{} s", micros / 1_000_000),
+        1_000..9_950 => format!("{:.1} ms", micros as f64 / 1e3),
+        9_950..999_500 => format!("{:.0} ms", micros as f64 / 1e3),
+        999_500..9_950_000 => format!("{:.1} s", micros as f64 / 1e6).replace(".0 s", " s"),
+        _ => format!("{:.0} s", micros as f64 / 1e6),
     }
 }
 

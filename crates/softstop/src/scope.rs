@@ -210,6 +210,10 @@ impl Scope {
     ///
     /// Cancel safe.
     pub async fn sleep(&self, duration: Duration) -> Result<(), Stopping> {
+        if self.inner.phase() >= Phase::Draining {
+            // A loop that forgets to look at the error still comes to an await point.
+            tokio::task::coop::consume_budget().await;
+        }
         let sleep = Before::new(&self.inner, Phase::Draining, tokio::time::sleep(duration));
         sleep.await.ok_or_else(|| Stopping(self.inner.stop_reason()))
     }
@@ -299,6 +303,9 @@ impl Scope {
     ///
     /// It runs exactly once unless the service is abandoned before its turn, which is reported as
     /// a loss. It may open and spawn; what it spawns has the same time.
+    ///
+    /// By then the scope has been cancelled: its `sleep`, `next`, `until_draining` and `until_cancelled` end at
+    /// once, and so do the flags of its jobs. Wait with tokio's own; the time of the save ends it.
     pub fn on_stop<F, Fut>(&self, save: F)
     where
         F: FnOnce(End) -> Fut + Send + 'static,
@@ -354,7 +361,8 @@ impl fmt::Debug for Flag {
 
 impl Flag {
     /// Whether the job should return now: its scope was cancelled. A cancelled job that has not
-    /// looked for 5 s, and has no stated limit, is given up as stuck.
+    /// looked for 5 s, and has no stated limit, is given up as stuck. For a job that `on_stop` spawns it is
+    /// always set.
     pub fn is_set(&self) -> bool {
         self.inner.looked(self.slot, self.serial);
         self.inner.phase() >= Phase::Cancelled

@@ -16,13 +16,14 @@ use crate::{
 };
 
 pin_project! {
-    /// A stream that ends early on a stop; made by [`Scope::stream_until_draining`] and
+    /// A stream that ends early on a stop; made by [`Scope::stream`], [`Scope::stream_until_draining`] and
     /// [`Scope::stream_until_cancelled`].
     pub struct Until<S> {
         #[pin]
         stream: S,
         scope: Scope,
         phase: Phase,
+        until_cancelled: bool,
         told: BoxFuture<()>,
         was_told: bool,
     }
@@ -46,10 +47,16 @@ impl Scope {
         self.until(stream, Phase::Cancelled)
     }
 
+    /// Gives the items of `stream` until it is pending after the scope was told to drain, or the scope is
+    /// cancelled: what [`next`](Self::next) is for a future, for the loop of a consumer.
+    pub fn stream<S: Stream>(&self, stream: S) -> Until<S> {
+        Until { until_cancelled: true, ..self.until(stream, Phase::Draining) }
+    }
+
     fn until<S: Stream>(&self, stream: S, phase: Phase) -> Until<S> {
         let inner = self.inner.clone();
         let told = Box::pin(async move { drop(Told::new(&inner, phase, false).await) });
-        Until { stream, scope: self.clone(), phase, told, was_told: false }
+        Until { stream, scope: self.clone(), phase, until_cancelled: phase == Phase::Cancelled, told, was_told: false }
     }
 }
 
@@ -62,7 +69,7 @@ impl<S: Stream> Stream for Until<S> {
             this.scope.inner.mark_draining();
         }
         *this.was_told = *this.was_told || this.told.as_mut().poll(cx).is_ready();
-        if *this.was_told && *this.phase == Phase::Cancelled {
+        if *this.until_cancelled && this.scope.inner.phase() >= Phase::Cancelled {
             return Poll::Ready(None);
         }
         match this.stream.poll_next(cx) {
