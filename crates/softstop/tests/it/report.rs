@@ -103,7 +103,7 @@ async fn the_line_says_reason_time_outcome_and_why() {
 
     assert_eq!(
         report.line(),
-        "stopped: requested by test, 2 components in 3.3 s, overrun, status 82 (1 aborted, 0 stuck, 0 steps cut); \
+        "stopped: requested by test, 2 components in 3.3 s, overrun, status 82 (1 aborted, 0 stuck, 0 steps cut, such as top/stubborn); \
          left open by tasks: 1 socket"
     );
 }
