@@ -23,7 +23,8 @@ pin_project! {
         stream: S,
         scope: Scope,
         phase: Phase,
-        until_cancelled: bool,
+        // `None` as long as the first poll has not decided: a task that comes late empties its stream.
+        until_cancelled: Option<bool>,
         told: BoxFuture<()>,
         was_told: bool,
     }
@@ -50,13 +51,20 @@ impl Scope {
     /// Gives the items of `stream` until it is pending after the scope was told to drain, or the scope is
     /// cancelled: what [`next`](Self::next) is for a future, for the loop of a consumer.
     pub fn stream<S: Stream>(&self, stream: S) -> Until<S> {
-        Until { until_cancelled: true, ..self.until(stream, Phase::Draining) }
+        Until { until_cancelled: None, ..self.until(stream, Phase::Draining) }
     }
 
     fn until<S: Stream>(&self, stream: S, phase: Phase) -> Until<S> {
         let inner = self.inner.clone();
         let told = Box::pin(async move { drop(Told::new(&inner, phase, false).await) });
-        Until { stream, scope: self.clone(), phase, until_cancelled: phase == Phase::Cancelled, told, was_told: false }
+        Until {
+            stream,
+            scope: self.clone(),
+            phase,
+            until_cancelled: Some(phase == Phase::Cancelled),
+            told,
+            was_told: false,
+        }
     }
 }
 
@@ -69,7 +77,8 @@ impl<S: Stream> Stream for Until<S> {
             this.scope.inner.mark_draining();
         }
         *this.was_told = *this.was_told || this.told.as_mut().poll(cx).is_ready();
-        if *this.until_cancelled && this.scope.inner.phase() >= Phase::Cancelled {
+        let inner = &this.scope.inner;
+        if *this.until_cancelled.get_or_insert_with(|| !inner.may_drain_late()) && inner.phase() >= Phase::Cancelled {
             return Poll::Ready(None);
         }
         match this.stream.poll_next(cx) {

@@ -1,14 +1,19 @@
 //! Draining: nothing queued is lost, and nobody waits when there is nothing to finish.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
+use futures_core::Stream;
 use softstop::{Outcome, Service, Status};
 use tokio::sync::mpsc;
 
-use crate::support::{component, count, ms, run_for};
+use crate::support::{component, count, ms, run_for, test_reason};
 
 const MANY: u64 = 10_000;
 
@@ -167,7 +172,7 @@ async fn a_sleep_ends_early_and_says_why() {
     service.component("c", (), async |scope, ()| {
         scope.spawn_with("sleeps", async |scope| {
             let error = scope.sleep(ms(60_000)).await.unwrap_err();
-            assert_eq!(error.0, crate::support::test_reason());
+            assert_eq!(error.0, test_reason());
             Ok(())
         });
         Ok(())
@@ -179,18 +184,70 @@ async fn a_sleep_ends_early_and_says_why() {
     assert_eq!(report.took, ms(0));
 }
 
+/// The receiver of a channel as a stream.
+struct Numbers(mpsc::Receiver<u64>);
+
+impl Stream for Numbers {
+    type Item = u64;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<u64>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// Takes all that a stream of 1,000 numbers gives, beginning `late` or in time; hurried once that has been told.
+async fn taken_from_a_stream(late: bool, hurried: bool) -> u64 {
+    let done = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&done);
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        let (tx, rx) = mpsc::channel(1000);
+        for n in 0..1000 {
+            tx.send(n).await?;
+        }
+        scope.spawn_with("stream", async move |scope| {
+            let _alive = tx;
+            if late {
+                scope.sleep(ms(60_000)).await.unwrap_err();
+            }
+            let mut numbers = pin!(scope.stream(Numbers(rx)));
+            while std::future::poll_fn(|cx| numbers.as_mut().poll_next(cx)).await.is_some() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                if hurried {
+                    tokio::time::sleep(ms(1)).await;
+                }
+            }
+            Ok(())
+        });
+        Ok(())
+    });
+    let handle = service.handle();
+    let stop = async move {
+        tokio::time::sleep(ms(10)).await;
+        if hurried {
+            handle.stop(test_reason());
+            handle.hurry();
+            std::future::pending::<()>().await;
+        }
+        test_reason()
+    };
+
+    let report = service.run(stop).await;
+
+    assert_eq!(count(&report, "stream", Outcome::Finished), 1, "{report}");
+    done.load(Ordering::SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_items_of_a_stream_are_taken_to_the_last_also_by_a_task_that_comes_late_and_not_in_a_hurry() {
+    assert_eq!(taken_from_a_stream(false, false).await, 1000);
+    assert_eq!(taken_from_a_stream(true, false).await, 1000);
+    let hurried = taken_from_a_stream(false, true).await;
+    assert!((5..20).contains(&hurried), "{hurried}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_gives_all_that_is_ready_before_it_ends() {
-    use futures_core::Stream;
-    use std::{pin::pin, task::Poll};
-
-    struct Numbers(mpsc::Receiver<u64>);
-    impl Stream for Numbers {
-        type Item = u64;
-        fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<u64>> {
-            self.0.poll_recv(cx)
-        }
-    }
     let done = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&done);
     let mut service = Service::new("test");
@@ -222,7 +279,7 @@ async fn the_unready_delay_keeps_accepting_while_others_stop() {
     let server = service.component("server", (), async |scope, ()| {
         scope.spawn_with("accept", async |scope| {
             scope.unready().await;
-            assert_eq!(scope.reason(), Some(crate::support::test_reason()));
+            assert_eq!(scope.reason(), Some(test_reason()));
             scope.draining().await;
             Ok(())
         });
