@@ -26,9 +26,9 @@ use super::{
     moment::Stop,
 };
 
-/// In real time: a run in which nothing was polled for so long waits for something outside, such as a blocking job, during which
-/// the paused clock stands still. It is asked to stop as if its time were over.
-const QUIET: Duration = Duration::from_millis(200);
+/// In real time: a run in which every task has waited for so long waits for something outside, such as a blocking job, during which
+/// the paused clock stands still. It is asked to stop as if its time were over. A job that only waits for a busy machine is shorter.
+pub(super) const QUIET: Duration = Duration::from_secs(1);
 
 /// What came of one run.
 pub(super) struct Ran {
@@ -45,9 +45,12 @@ pub(super) fn one_run<S>(
 ) -> Result<Ran, String> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     // The service itself is looked at between any two tasks, so that a stop is where it was asked.
-    let runtime = runtime.enable_all().start_paused(true).event_interval(1).build();
+    let runtime = runtime.enable_all().start_paused(true).event_interval(1);
+    let (parks, unparks) = (Arc::clone(&lens.gate), Arc::clone(&lens.gate));
+    let runtime =
+        runtime.on_thread_park(move || parks.parked(true)).on_thread_unpark(move || unparks.parked(false)).build();
     let runtime = runtime.map_err(|error| format!("cannot build the runtime: {error}"))?;
-    let (report, state) = runtime.block_on(async {
+    let whole = async {
         let mut service = Service::new("test");
         let _ = service.shared.probe.set(Box::new(Arc::clone(lens)));
         *lock(&lens.handle) = Some(service.handle());
@@ -64,7 +67,8 @@ pub(super) fn one_run<S>(
             Reason::Requested("the test".into())
         };
         Ok::<_, String>((service.run(last).await, state))
-    })?;
+    };
+    let (report, state) = runtime.block_on(Arc::clone(&lens.gate).watching(whole))?;
     *lock(&lens.handle) = None;
     runtime.shutdown_background();
     let verdict = match catch_unwind(AssertUnwindSafe(|| check(&report, state))) {
@@ -114,7 +118,7 @@ impl Bench {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = lens.polls.load(Ordering::Relaxed);
-            quiet = if now == polls { quiet + look } else { Duration::ZERO };
+            quiet = if now == polls && lens.gate.all_wait() { quiet + look } else { Duration::ZERO };
             polls = now;
             waited += look;
             if quiet >= QUIET && !lock(&lens.trace).stopped {

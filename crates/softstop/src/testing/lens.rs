@@ -1,7 +1,7 @@
 //! What one run shows of itself, and what is done to it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -22,7 +22,9 @@ use crate::{
 };
 
 use super::{
+    bench::QUIET,
     fault::{Fault, What},
+    gate::Gate,
     moment::{Moment, Point, Schedule, Stop},
 };
 
@@ -42,6 +44,7 @@ pub(super) struct Run {
 #[derive(Default)]
 pub(super) struct Trace {
     pub(super) tasks: HashMap<(u64, u32), (Arc<str>, u32)>,
+    pub(super) jobs: HashSet<(u64, u32)>,
     pub(super) names: HashMap<String, u32>,
     pub(super) before_stop: Vec<Point>,
     pub(super) after_stop: Vec<Point>,
@@ -66,11 +69,12 @@ pub(super) struct Lens {
     pub(super) trace: Mutex<Trace>,
     pub(super) polls: AtomicU64,
     pub(super) handle: Mutex<Option<Handle>>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Lens {
     pub(super) fn new(run: Run) -> Self {
-        Self { run, trace: Mutex::default(), polls: AtomicU64::new(0), handle: Mutex::default() }
+        Self { run, trace: Mutex::default(), polls: AtomicU64::new(0), handle: Mutex::default(), gate: Arc::default() }
     }
 
     fn point(&self, scope: &Inner, slot: usize) -> Point {
@@ -101,6 +105,10 @@ impl Lens {
 impl Probe for Arc<Lens> {
     fn before(&self, scope: &Inner, slot: usize, cx: Option<&mut Context<'_>>) -> Option<Injected> {
         self.polls.fetch_add(1, Ordering::Relaxed);
+        if cx.is_none() {
+            self.gate.pass(QUIET);
+            lock(&self.trace).jobs.insert((scope.id, scope.serial(slot)));
+        }
         let point = self.point(scope, slot);
         if let (Schedule::Fine, Some(cx)) = (self.run.moment.schedule, cx) {
             // What is left is one: enough for one item of one channel.
@@ -126,8 +134,12 @@ impl Probe for Arc<Lens> {
         let begun = scope.shared.begun().is_some();
         let (stop, hurry) = {
             let mut trace = lock(&self.trace);
-            if let Some((_, polls)) = trace.tasks.get_mut(&(scope.id, scope.serial(slot))) {
+            let key = (scope.id, scope.serial(slot));
+            if let Some((_, polls)) = trace.tasks.get_mut(&key) {
                 *polls += 1;
+            }
+            if trace.jobs.contains(&key) {
+                return;
             }
             let stop = !trace.stopped && matches!(&self.run.moment.stop, Stop::At(at) if *at == point);
             let hurry = trace.stopped && !trace.hurried && self.run.moment.hurry.as_ref() == Some(&point);

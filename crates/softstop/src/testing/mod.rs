@@ -78,10 +78,13 @@
 //!   [`not_repeatable`](Sweep::not_repeatable).
 //! - Sockets and files work, but while all tasks wait for them the paused clock jumps to the next timer. In-memory ends
 //!   (`tokio::io::duplex`, channels) are better.
+//! - A blocking job runs while every task waits and the clock stands still, so that it comes at the same moment each time; its end is
+//!   no point of its own, but the poll of who waits for it is. Two jobs at once end in either order.
 //! - Polls of tasks that tokio spawned without a scope are not seen.
 
 mod bench;
 mod fault;
+mod gate;
 mod lens;
 mod moment;
 mod sweeping;

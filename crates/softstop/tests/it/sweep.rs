@@ -344,6 +344,63 @@ fn a_blocking_job_during_which_the_clock_stands_still_is_stopped_all_the_same() 
     .run(|_, ()| Ok(()));
 }
 
+/// A job that takes between nothing and 300 µs in real time, another length each time.
+fn some_work(round: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_micros(u64::from(now.subsec_nanos()) % 300);
+    while std::time::Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    round
+}
+
+#[test]
+fn blocking_jobs_do_the_same_every_time_however_long_they_take() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let runs = Arc::clone(&seen);
+
+    let swept = sweep(|service| {
+        let log = Log::default();
+        let (of_worker, of_walker) = (log.clone(), log.clone());
+        service.component("c", (), async move |scope, ()| {
+            scope.spawn_with("work", async move |scope| {
+                for round in 0..6 {
+                    scope.spawn_blocking("job", move |_| Ok(some_work(round))).await?;
+                    of_worker.add("work");
+                    if scope.sleep(ms(1)).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            scope.spawn("walk", async move {
+                for step in 0..36 {
+                    of_walker.add("walk");
+                    tokio::task::yield_now().await;
+                    if step % 4 == 3 {
+                        tokio::time::sleep(ms(1)).await;
+                    }
+                }
+                Ok(())
+            });
+            Ok(())
+        });
+        Ok(log)
+    })
+    .lasting(ms(20))
+    .run(move |report, log| {
+        let whole = report.ran == ms(20);
+        runs.lock().unwrap().extend(whole.then(|| log.words().join(" ")));
+        Ok(())
+    });
+
+    assert_eq!(swept.missed, 0, "{swept:?}");
+    assert!(!swept.points.iter().any(|point| point.contains("c/job")), "{swept:?}");
+    let mut whole = seen.lock().unwrap().clone();
+    whole.dedup();
+    assert_eq!(whole.len(), 1, "one order every time: {whole:#?}");
+}
+
 #[test]
 fn a_service_that_does_not_do_the_same_twice_is_found() {
     let runs = AtomicU64::new(0);
