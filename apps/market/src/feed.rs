@@ -2,17 +2,23 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, future::BoxFuture};
 use serde_json::json;
 use softstop::{BoxError, Policy, Restart, Result, Scope};
-use tokio::{net::TcpStream, sync::mpsc, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::mpsc,
+    time,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, http::Uri},
+    WebSocketStream, client_async,
+    tungstenite::{self, Error, Message, http::Uri},
 };
 
 use crate::{
@@ -28,7 +34,20 @@ const FAREWELL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// The same in all where the stop leaves no time to drain; well within the grace of a cancelled task.
 const HASTY_FAREWELL: Duration = Duration::from_millis(500);
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Box<dyn Connection>>;
+
+/// Bytes to and from the exchange, over which WebSocket is spoken.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// Connects to a host and port, such as `127.0.0.1:9443`; dropped before it completes, nothing is open.
+pub type Connect = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Box<dyn Connection>>> + Send + Sync>;
+
+/// Connects over TCP.
+pub fn tcp() -> Connect {
+    Arc::new(|to| Box::pin(async move { Ok(Box::new(TcpStream::connect(to).await?) as Box<dyn Connection>) }))
+}
 
 /// Reads where the exchange listens, such as `ws://127.0.0.1:9443`.
 ///
@@ -45,7 +64,9 @@ pub fn address(text: &str) -> Result<String, String> {
 }
 
 pub(crate) struct Feed {
-    pub(crate) url: String,
+    /// As [`address`] gives it.
+    pub(crate) ws: String,
+    pub(crate) connect: Connect,
     pub(crate) symbols: BTreeSet<String>,
     pub(crate) trades: mpsc::Sender<Trade>,
     pub(crate) tell: Tell,
@@ -69,11 +90,11 @@ impl Feed {
 
     /// One connection, from opening to closing. It ends well only on a stop.
     async fn connection(&self, scope: &Scope) -> Result {
-        let url = &self.url;
+        let ws = &self.ws;
         let connect = async {
-            let connected = time::timeout(CONNECT, connect_async(url)).await;
-            let connected = connected.map_err(|_| format!("no answer from {url} within {CONNECT:?}"))?;
-            Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {url}: {error}"))?.0)
+            let connected = time::timeout(CONNECT, self.connect()).await;
+            let connected = connected.map_err(|_| format!("no answer from {ws} within {CONNECT:?}"))?;
+            Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {ws}: {error}"))?)
         };
         // The farewell belongs to `receive`, which still takes in trades; what is left is dropping the socket.
         let close = async |socket: Socket| {
@@ -88,9 +109,15 @@ impl Feed {
         received
     }
 
+    async fn connect(&self) -> Result<Socket, Error> {
+        let url: Uri = format!("{}/stream", self.ws).parse().map_err(tungstenite::http::Error::from)?;
+        let to = format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(80));
+        Ok(client_async(url, (self.connect)(to).await?).await?.0)
+    }
+
     /// Subscribes by command and not in the address: so nothing is sent to a connection that a stop drops half-open.
     async fn receive(&self, scope: &Scope, socket: &mut Socket) -> Result {
-        let lost = |error: Error| format!("lost the connection to {}: {error}", self.url);
+        let lost = |error: Error| format!("lost the connection to {}: {error}", self.ws);
         let streams = self.symbols.iter().map(|symbol| format!("{}@aggTrade", symbol.to_ascii_lowercase()));
         let subscribe = json!({ "method": "SUBSCRIBE", "params": streams.collect::<Vec<_>>(), "id": 1 });
         socket.send(Message::text(subscribe.to_string())).await.map_err(lost)?;
@@ -99,7 +126,7 @@ impl Feed {
                 _ = scope.draining() => return self.farewell(scope, socket).await,
                 next = time::timeout(SILENCE, socket.next()) => next,
             };
-            let message = next.map_err(|_| format!("nothing from {} for {SILENCE:?}", self.url))?;
+            let message = next.map_err(|_| format!("nothing from {} for {SILENCE:?}", self.ws))?;
             self.take(scope, message.unwrap_or(Err(Error::ConnectionClosed)).map_err(lost)?).await?;
         }
     }
@@ -130,7 +157,7 @@ impl Feed {
                 }
                 Ok(wire::Message::Answer) => return Ok(()),
                 Ok(wire::Message::Refused(why)) => {
-                    return Err(format!("{} refused the subscription: {why}", self.url).into());
+                    return Err(format!("{} refused the subscription: {why}", self.ws).into());
                 }
                 Ok(_) => &self.skipped.ignored,
                 Err(_) => &self.skipped.malformed,

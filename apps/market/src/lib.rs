@@ -32,7 +32,7 @@ use tokio::{sync::mpsc, time};
 
 use self::{feed::Feed, minutes::Aggregator, store::Writer, wire::Trade};
 pub use self::{
-    feed::address,
+    feed::{Connect, Connection, address, tcp},
     minutes::Level,
     store::{Reader, Summary},
 };
@@ -54,6 +54,8 @@ pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
 pub struct Config {
     /// The exchange's WebSocket, as [`address`] gives it.
     pub ws: String,
+    /// How it is reached: [`tcp`], or what a test puts in its place.
+    pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
     pub symbols: BTreeSet<String>,
     /// The SQLite file; made where there is none, in a folder that exists.
@@ -110,7 +112,7 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 
 /// Adds the collector to a service.
 pub fn service(service: &mut Service, config: Config) {
-    let Config { ws, symbols, db, tell } = config;
+    let Config { ws, connect, symbols, db, tell } = config;
     let skipped = Arc::new(Skipped::default());
 
     let (told, counted) = (Arc::clone(&tell), Arc::clone(&skipped));
@@ -126,7 +128,7 @@ pub fn service(service: &mut Service, config: Config) {
     });
 
     service.component("feed", aggregator, async move |scope, trades| {
-        Feed { url: format!("{ws}/stream"), symbols, trades, tell, skipped }.start(&scope);
+        Feed { ws, connect, symbols, trades, tell, skipped }.start(&scope);
         Ok(())
     });
 }

@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{ArgMatches, Command, arg, value_parser};
-use market::{Config, Progress, Reader, Saved, address, service, symbol, table};
+use market::{Config, Progress, Reader, Saved, address, service, symbol, table, tcp};
 use softstop::Result;
 
 fn main() -> ExitCode {
@@ -58,6 +58,7 @@ fn collect(matches: &ArgMatches) -> ExitCode {
     softstop::main(|s| {
         let config = Config {
             ws: value(matches, "ws"),
+            connect: tcp(),
             symbols: matches.get_many("symbol").expect("clap has seen to it").cloned().collect(),
             db: value(matches, "db"),
             tell: Arc::new(|progress| print(&in_words(&progress))),
