@@ -1,4 +1,4 @@
-//! Keeps minutes and levels in one SQLite file. One thread writes.
+//! Keeps minutes and levels in one SQLite file. One task writes.
 //!
 //! Writing is additive, and what is added stands in one transaction with the ids that tell it is known: a batch is in the file whole or
 //! not at all, and never twice.
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Progress, Saved, Skipped, TRADES, Tell,
-    minutes::{Batch, Known, Level},
+    minutes::{Batch, Key, Known, Level},
 };
 
 /// The layout below. A file with another one is refused.
@@ -128,12 +128,12 @@ impl Reader {
 
 type Order = (Batch, oneshot::Sender<rusqlite::Result<()>>);
 
-/// The way to the thread that writes. The file is closed when the last clone is gone.
+/// The way to the task that writes.
 #[derive(Clone)]
 pub(crate) struct Writer(mpsc::Sender<Order>);
 
 impl Writer {
-    /// Opens the file and starts the thread; also says where each symbol stands.
+    /// Opens the file and starts the task; also says where each symbol stands.
     pub(crate) async fn start(
         scope: &Scope,
         path: PathBuf,
@@ -141,18 +141,28 @@ impl Writer {
         skipped: Arc<Skipped>,
     ) -> Result<(Self, HashMap<String, Known>)> {
         // The error of the file is that of the start, not of a task.
-        let (file, lock, known) = scope.spawn_blocking("open", move |_| Ok(open(&path))).await??;
-        // One writer that waits for each answer: a second place would stay empty.
-        let (orders, received) = mpsc::channel(1);
-        let account = scope.clone();
-        scope.spawn_blocking("writer", move |_| {
-            let mut saved = write(&file, received, &account, &tell);
-            file.close().map_err(|(_, error)| error)?;
-            // By name and not by dropping: a process that is just being forked may hold a copy of the file handle.
-            lock.unlock()?;
+        let open = async { scope.spawn_blocking("open", move |_| Ok(Database::open(&path))).await? };
+        let told = Arc::clone(&tell);
+        let close = async move |database: Database| {
+            // In place: a scope that closes takes no more jobs, and nothing of the service is left that this could hold up.
+            let mut saved = database.close()?;
             saved.malformed = skipped.malformed.load(Ordering::Relaxed);
             saved.ignored = skipped.ignored.load(Ordering::Relaxed);
-            tell(Progress::Saved(saved));
+            told(Progress::Saved(saved));
+            Ok(())
+        };
+        let mut database = scope.open("database", open, close).await?;
+        let known = std::mem::take(&mut database.known);
+        // One writer that waits for each answer: a second place would stay empty.
+        let (orders, mut received) = mpsc::channel::<Order>(1);
+        scope.spawn_with("write", async move |scope| {
+            while let Some((batch, answer)) = scope.until_draining(received.recv()).await.flatten() {
+                let (account, tell) = (scope.clone(), Arc::clone(&tell));
+                let write = move |_| Ok((database.write(batch, &account, &tell), database));
+                let written;
+                (written, database) = scope.spawn_blocking("transaction", write).await?;
+                let _ = answer.send(written);
+            }
             Ok(())
         });
         Ok((Self(orders), known))
@@ -169,36 +179,50 @@ impl Writer {
     }
 }
 
-/// Writes what comes until nobody is left to send. What could not be written stays owed.
-fn write(file: &Connection, mut orders: mpsc::Receiver<Order>, account: &Scope, tell: &Tell) -> Saved {
-    let (mut saved, mut minutes) = (Saved::default(), BTreeSet::new());
-    while let Some((batch, answer)) = orders.blocking_recv() {
-        let written = add(file, &batch).map(|over| {
-            account.settle(TRADES, batch.received());
-            saved.trades += batch.trades;
-            saved.known += batch.known;
-            minutes.extend(batch.minutes.into_keys());
-            over.into_iter().for_each(|minute| tell(Progress::Minute(minute)));
-        });
-        let _ = answer.send(written);
-    }
-    saved.minutes = minutes.len() as u64;
-    saved
+/// The open file, the lock that keeps a second collector away, and what was written so far.
+struct Database {
+    file: Connection,
+    lock: File,
+    known: HashMap<String, Known>,
+    saved: Saved,
+    minutes: BTreeSet<Key>,
 }
 
-/// Opens or makes the file, and takes the lock that keeps a second collector away.
-fn open(path: &Path) -> Result<(Connection, File, HashMap<String, Known>)> {
-    let lock_path = PathBuf::from(format!("{}.lock", path.display()));
-    let lock = File::options().create(true).append(true).open(lock_path).map_err(|error| cannot_open(path, &error))?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => {
-            format!("another `market collect` writes to {}; stop it or name another file", path.display())
-        }
-        TryLockError::Error(error) => cannot_open(path, &error),
-    })?;
-    let file = connect(path, OpenFlags::default())?;
-    let known = known(&file).map_err(|error| cannot_open(path, &error))?;
-    Ok((file, lock, known))
+impl Database {
+    /// Opens or makes the file.
+    fn open(path: &Path) -> Result<Self> {
+        let lock_path = PathBuf::from(format!("{}.lock", path.display()));
+        let lock =
+            File::options().create(true).append(true).open(lock_path).map_err(|error| cannot_open(path, &error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                format!("another `market collect` writes to {}; stop it or name another file", path.display())
+            }
+            TryLockError::Error(error) => cannot_open(path, &error),
+        })?;
+        let file = connect(path, OpenFlags::default())?;
+        let known = known(&file).map_err(|error| cannot_open(path, &error))?;
+        Ok(Self { file, lock, known, saved: Saved::default(), minutes: BTreeSet::new() })
+    }
+
+    /// What could not be written stays owed.
+    fn write(&mut self, batch: Batch, account: &Scope, tell: &Tell) -> rusqlite::Result<()> {
+        let over = add(&self.file, &batch)?;
+        account.settle(TRADES, batch.received());
+        self.saved.trades += batch.trades;
+        self.saved.known += batch.known;
+        self.minutes.extend(batch.minutes.into_keys());
+        self.saved.minutes = self.minutes.len() as u64;
+        over.into_iter().for_each(|minute| tell(Progress::Minute(minute)));
+        Ok(())
+    }
+
+    fn close(self) -> Result<Saved> {
+        self.file.close().map_err(|(_, error)| error)?;
+        // By name and not by dropping: a process that is just being forked may hold a copy of the file handle.
+        self.lock.unlock()?;
+        Ok(self.saved)
+    }
 }
 
 /// Makes the tables where there are none and `flags` allow to make the file.

@@ -23,7 +23,7 @@ fn batch(quantities: &[i64]) -> Batch {
 fn batches_add_up_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
-    let (file, _lock, _) = open(&path).unwrap();
+    let Database { file, lock: _lock, .. } = Database::open(&path).unwrap();
 
     add(&file, &batch(&[1, 2])).unwrap();
     add(&file, &batch(&[4])).unwrap();
@@ -39,7 +39,7 @@ fn batches_add_up_in_the_file() {
 #[test]
 fn a_sum_that_does_not_fit_is_refused_and_nothing_of_its_batch_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, _lock, _) = open(&folder.path().join("m.db")).unwrap();
+    let Database { file, lock: _lock, .. } = Database::open(&folder.path().join("m.db")).unwrap();
     add(&file, &batch(&[i64::MAX])).unwrap();
 
     assert!(add(&file, &batch(&[1])).is_err());
@@ -52,7 +52,7 @@ fn a_sum_that_does_not_fit_is_refused_and_nothing_of_its_batch_is_kept() {
 fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let says = |path: &Path| open(path).unwrap_err().to_string();
+    let says = |path: &Path| Database::open(path).err().unwrap().to_string();
 
     assert!(says(&path("no/such/m.db")).contains("no/such/m.db"));
 
@@ -62,7 +62,7 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     Connection::open(path("new.db")).unwrap().execute_batch(&format!("{SCHEMA} PRAGMA user_version = 9;")).unwrap();
     assert!(says(&path("new.db")).contains("schema version 9, this program knows 1"));
 
-    let _held = open(&path("m.db")).unwrap();
+    let _held = Database::open(&path("m.db")).unwrap();
     assert!(says(&path("m.db")).contains("another `market collect` writes to"));
     assert!(Reader::open(&path("m.db")).is_ok(), "reading is allowed meanwhile");
     assert!(Reader::open(&path("none.db")).is_err());
