@@ -21,16 +21,21 @@ pub mod table;
 mod wire;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use softstop::{Result, Scope, Service};
+use softstop::{Dep, Result, Scope, Service};
 use tokio::{sync::mpsc, time};
 
-use self::{feed::Feed, minutes::Aggregator, store::Writer, wire::Trade};
+use self::{
+    feed::Feed,
+    minutes::{Aggregator, Known},
+    store::Writer,
+    wire::Trade,
+};
 pub use self::{
     feed::{Connect, Connection, address, tcp},
     minutes::Level,
@@ -112,22 +117,28 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 
 /// Adds the collector to a service.
 pub fn service(service: &mut Service, config: Config) {
-    let Config { ws, connect, symbols, db, tell } = config;
     let skipped = Arc::new(Skipped::default());
+    let (db, tell, counted) = (config.db.clone(), Arc::clone(&config.tell), Arc::clone(&skipped));
+    let store = service.component("store", (), async move |scope, ()| Writer::start(&scope, db, tell, counted).await);
+    collect(service, store, config, skipped);
+}
 
-    let (told, counted) = (Arc::clone(&tell), Arc::clone(&skipped));
-    let store = service.component("store", (), async move |scope, ()| Writer::start(&scope, db, told, counted).await);
+/// The way to the store, and where each symbol stands in it.
+type Stored = (Writer, HashMap<String, Known>);
 
+/// All that comes before the store.
+fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, known)| {
         let (trades, received) = mpsc::channel(CHANNEL);
         let counted = Aggregator { known, ..Aggregator::default() };
-        let writer: Writer = store.clone();
+        let writer = store.clone();
         let task = scope.spawn_with("count", async move |scope| count(&scope, received, counted, &writer).await);
         scope.on_stop(async move |_| store.write(task.await?).await);
         Ok(trades)
     });
 
     service.component("feed", aggregator, async move |scope, trades| {
+        let Config { ws, connect, symbols, tell, .. } = config;
         Feed { ws, connect, symbols, trades, tell, skipped }.start(&scope);
         Ok(())
     });
@@ -143,19 +154,27 @@ async fn count(
     let mut every = time::interval(WRITE_EVERY);
     every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
-        let write_now = tokio::select! {
-            next = scope.next(received.recv()) => match next.map(|trade| counted.add(trade)) {
-                Some(Ok(ended_a_minute)) => ended_a_minute,
-                Some(Err(too_large)) => {
-                    store.write(counted.batch).await?;
-                    return Err(too_large.into());
-                }
+        // The second first: trades that never end must not keep it from coming.
+        let write_now = tokio::select! { biased;
+            _ = every.tick() => true,
+            // A hurry ends `next` before the channel is empty: what lies in it is saved all the same.
+            next = scope.next(received.recv()) => match next.or_else(|| received.try_recv().ok()) {
+                Some(trade) => match counted.add(trade) {
+                    Ok(ended_a_minute) => ended_a_minute,
+                    Err(too_large) => {
+                        store.write(counted.batch).await?;
+                        return Err(too_large.into());
+                    }
+                },
                 None => return Ok(counted.batch),
             },
-            _ = every.tick() => true,
         };
         if write_now || counted.batch.received() >= WRITE_AT {
             store.write(std::mem::take(&mut counted.batch)).await?;
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lib_tests.rs"]
+mod tests;

@@ -126,11 +126,11 @@ impl Reader {
     }
 }
 
-type Order = (Batch, oneshot::Sender<rusqlite::Result<()>>);
+pub(crate) type Order = (Batch, oneshot::Sender<rusqlite::Result<()>>);
 
 /// The way to the task that writes.
 #[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Order>);
+pub(crate) struct Writer(pub(crate) mpsc::Sender<Order>);
 
 impl Writer {
     /// Opens the file and starts the task; also says where each symbol stands.

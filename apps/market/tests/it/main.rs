@@ -5,8 +5,10 @@
 )]
 
 mod demo;
+mod memory;
 mod process;
 mod stops;
+mod sweep;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
