@@ -18,10 +18,11 @@ use std::{
 };
 
 use crate::{
+    events::Event,
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
     report::{Report, plural, text},
-    shared::{Event, Shared, lock},
+    shared::{Shared, lock},
     task::Outcome,
     timeline::shorten,
 };

@@ -13,13 +13,14 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::Sleep};
 
 use crate::{
     error::{BoxError, Stopping, chain},
+    events::Event as Told,
     inner::{Inner, Phase},
     machine::{Action, Event, Level, Machine, Reason, ServiceState, State},
     plan::Plan,
     report::{ComponentRecord, Failure, Report},
     scope::Scope,
     service::{Site, Start, Value},
-    shared::{Event as Told, Shared, lock, nanos},
+    shared::{Shared, lock, nanos},
     steps,
     task::{Kind, Name, Outcome, catch_panic, panic_text},
 };
@@ -75,7 +76,6 @@ impl Drop for Dissolve {
         for scope in scopes {
             scope.dissolve(&reason);
         }
-        self.0.forget_observers();
     }
 }
 
@@ -212,7 +212,7 @@ impl Driver {
             let hooks = std::mem::take(&mut *lock(&self.shared.emergency));
             crate::emergency::run_in_runtime(hooks).await;
         }
-        self.shared.tell(&Told::Service { state: ServiceState::Stopped, at: self.shared.now() });
+        self.shared.tell_end(&report);
         report
     }
 
@@ -292,18 +292,21 @@ impl Driver {
             Err(panic) => (Outcome::Panicked, panic, false),
         };
         let component = self.plan.nodes[c].name.clone();
-        let at = self.shared.now();
-        let mut record = lock(&self.shared.record);
         if starting {
-            record.start_failed = true;
-            record.failures.push(Failure { component, task: None, site: None, outcome, message, at });
-            drop(record);
+            self.start_failed(c, outcome, message);
             return Some(Event::StartFailed(c, self.reason_of(c, outcome)));
         }
         if !stopping {
+            let mut record = lock(&self.shared.record);
             record.notes.push(format!("the start of {component}, already cancelled, {outcome}: {message}"));
         }
         None
+    }
+
+    fn start_failed(&self, c: usize, outcome: Outcome, message: String) {
+        let (component, at) = (self.plan.nodes[c].name.clone(), self.shared.now());
+        lock(&self.shared.record).start_failed = true;
+        self.shared.note_failure(Failure { component, task: None, site: None, outcome, message, at });
     }
 
     fn reason_of(&self, c: usize, outcome: Outcome) -> Reason {
@@ -314,6 +317,9 @@ impl Driver {
     /// Writes down what is about to be done, and tells who observes.
     fn note(&self, action: &Action) {
         let at = self.shared.now();
+        if let Action::Save(c) | Action::Close(c) | Action::Stopped(c) = *action {
+            self.shared.tell_stragglers(&self.scopes[c], at);
+        }
         let mut record = lock(&self.shared.record);
         let told = match *action {
             Action::Start(c) => {
@@ -336,17 +342,9 @@ impl Driver {
                 None
             }
             Action::CutStart(c) => {
-                record.start_failed = true;
+                drop(record);
                 let limit = self.plan.nodes[c].start.unwrap_or_default();
-                record.failures.push(Failure {
-                    component: self.plan.nodes[c].name.clone(),
-                    task: None,
-                    site: None,
-                    outcome: Outcome::Aborted,
-                    message: format!("not ready within its limit of {limit:?}"),
-                    at,
-                });
-                None
+                return self.start_failed(c, Outcome::Aborted, format!("not ready within its limit of {limit:?}"));
             }
             _ => None,
         };

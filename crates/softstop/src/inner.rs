@@ -88,6 +88,8 @@ struct Group {
     /// Tasks of the user that have not ended.
     running: u64,
     restarts: u64,
+    /// The aborted and the stuck of them that observers have been told of.
+    told: [u64; 2],
 }
 
 impl Group {
@@ -416,6 +418,28 @@ impl Inner {
         for child in children {
             let short = child.short_name().to_owned();
             rows.extend(child.groups().into_iter().map(|row| row.within(&short)));
+        }
+        rows
+    }
+
+    /// The tasks that were given up since the last time, those of nested scopes under `nested/task`.
+    pub(crate) fn take_stragglers(&self) -> Vec<TaskGroup> {
+        let mut rows = Vec::new();
+        let mut local = lock(&self.local);
+        for Group { name, site, counts, restarts, told, .. } in &mut local.groups.rows {
+            for (told, outcome) in told.iter_mut().zip([Outcome::Aborted, Outcome::Stuck]) {
+                let all = OUTCOMES.iter().zip(&*counts).find(|(o, _)| **o == outcome).map_or(0, |(_, count)| *count);
+                if all > *told {
+                    let (name, site, count) = (name.to_string(), site.to_string(), all - *told);
+                    rows.push(TaskGroup { name, site, outcome: Some(outcome), count, restarts: *restarts });
+                    *told = all;
+                }
+            }
+        }
+        let children = local.children.clone();
+        drop(local);
+        for child in children {
+            rows.extend(child.take_stragglers().into_iter().map(|row| row.within(child.short_name())));
         }
         rows
     }
@@ -752,7 +776,7 @@ impl Groups {
         // Also where two groups have one hash: the later one is counted in a row of its own each time.
         let name = if self.rows.len() < MOST_GROUPS { name.clone() } else { Name::Borrowed("(other tasks)") };
         let at = self.rows.len() as u16;
-        self.rows.push(Group { name, site, counts: [0; OUTCOMES.len()], running: 0, restarts: 0 });
+        self.rows.push(Group { name, site, counts: [0; OUTCOMES.len()], running: 0, restarts: 0, told: [0; 2] });
         self.by_hash.entry(hash).or_insert(at);
         at
     }
@@ -791,6 +815,9 @@ impl Inner {
             let at = usize::from(outer.groups.find(&name, group.site));
             outer.groups.rows[at].restarts += group.restarts;
             for (sum, n) in outer.groups.rows[at].counts.iter_mut().zip(group.counts) {
+                *sum += n;
+            }
+            for (sum, n) in outer.groups.rows[at].told.iter_mut().zip(group.told) {
                 *sum += n;
             }
         }

@@ -19,6 +19,7 @@ use slab::Slab;
 
 use crate::{
     error::{BoxError, Result, ScopeClosed, chain},
+    events::Event,
     inner::{Inner, Phase},
     machine::Time,
     report::{Closed, Failure, Leak, ResourceGroup, StillOpen},
@@ -367,11 +368,14 @@ impl Inner {
     }
 
     pub(crate) fn note_leak(&self, leak: Leak) {
-        let ledger = &mut lock(&self.local).ledger;
-        ledger.leaked += 1;
-        if ledger.leaks.len() < MOST_LEAKS {
-            ledger.leaks.push(leak);
+        {
+            let ledger = &mut lock(&self.local).ledger;
+            ledger.leaked += 1;
+            if ledger.leaks.len() < MOST_LEAKS {
+                ledger.leaks.push(leak.clone());
+            }
         }
+        self.shared.tell(&Event::Leaked { component: self.name.clone(), leak, at: self.shared.now() });
     }
 
     /// Runs the closing act of one resource, if nobody has begun it.

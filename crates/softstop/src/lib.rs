@@ -8,6 +8,7 @@ mod driver;
 mod emergency;
 mod entry;
 mod error;
+mod events;
 mod inner;
 mod ledger;
 mod machine;
@@ -38,6 +39,7 @@ pub use config::{ConfigError, Shutdown};
 pub use console::ReportTo;
 pub use entry::main;
 pub use error::{BoxError, Refused, Result, ScopeClosed, Stopping, TaskError};
+pub use events::{Event, Events};
 pub use ledger::Held;
 pub use machine::{Level, Reason, ServiceState, State};
 pub use nested::{Nested, NestedEnd};
@@ -47,8 +49,7 @@ pub use report::{
     StepReport, StillOpen, TaskGroup,
 };
 pub use scope::{End, Flag, Scope};
-pub use service::{Dep, Events, Handle, Needs, Options, Service};
-pub use shared::Event;
+pub use service::{Dep, Handle, Needs, Options, Service};
 pub use stream::Until;
 pub use supervise::{Policy, Restart};
 pub use task::{Name, Outcome, Task};

@@ -120,6 +120,7 @@ impl Nested {
             }
         }
         let tasks = inner.groups();
+        inner.shared.tell_stragglers(&inner, inner.shared.now());
         let failures = inner.remaining_failures();
         inner.leave_parent();
         NestedEnd { tasks, failures, took: inner.shared.now().saturating_sub(begun) }

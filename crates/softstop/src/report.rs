@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     busy::{self, Doing, Holder},
+    events::Event,
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
     shared::{Shared, lock},
@@ -222,6 +223,13 @@ pub struct Loss {
     pub why: &'static str,
 }
 
+impl Loss {
+    /// Whether it is a save that was not run or not finished, and no account.
+    pub(crate) fn is_of_a_save(&self) -> bool {
+        self.why.starts_with("save ")
+    }
+}
+
 /// One step of one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -402,12 +410,15 @@ pub(crate) struct Record {
 
 impl Shared {
     pub(crate) fn note_failure(&self, failure: Failure) {
+        let told = Event::Failed(failure.clone());
         let mut record = lock(&self.record);
         if record.failures.len() < MOST_FAILURES {
             record.failures.push(failure);
         } else {
             record.more_failures += 1;
         }
+        drop(record);
+        self.tell(&told);
     }
 
     pub(crate) fn note_blocker(&self, blocker: Blocker) {

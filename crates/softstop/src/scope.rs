@@ -4,9 +4,10 @@ use std::{fmt, future::Future, panic::Location, sync::Arc, time::Duration};
 
 use crate::{
     error::{BoxError, Refused, Result, Stopping, TaskError},
+    events::Event,
     inner::{Inner, Phase},
     machine::{Level, Reason},
-    report::TaskGroup,
+    report::{Loss, TaskGroup},
     shared::lock,
     task::{Kind, Name, Task},
     wait::{Before, Draining, Told},
@@ -337,11 +338,16 @@ impl Scope {
     /// Declares that `count` of `what` could not be saved. They are not owed any more if they
     /// were: a loss is counted once.
     pub fn lost(&self, what: impl Into<Name>, count: u64) {
-        self.inner.shared.account(what.into(), |account| {
+        let (what, shared) = (what.into(), &self.inner.shared);
+        let loss = Loss { what: what.to_string(), count, why: "declared" };
+        shared.account(what, |account| {
             let owed = i64::try_from(count).unwrap_or(i64::MAX).min(account.owed.max(0));
             account.owed -= owed;
             account.lost = account.lost.saturating_add(count);
         });
+        if count > 0 {
+            shared.tell(&Event::Lost { loss, at: shared.now() });
+        }
     }
 }
 

@@ -15,11 +15,12 @@ use crate::{
     console::ReportTo,
     driver::{Driver, Message},
     error::Result,
+    events::Events,
     machine::{Level, Reason},
     plan::{Budget, Limits, Node, Plan, PlanError, plan},
     report::{Report, Status},
     scope::{BoxFuture, Scope},
-    shared::{Event, Shared, lock, nanos},
+    shared::{Life, Shared, lock, nanos},
 };
 
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -123,6 +124,7 @@ pub struct Service {
     pub(crate) dies_by_signal: bool,
     pub(crate) shared: Arc<Shared>,
     messages: UnboundedReceiver<Message>,
+    life: Life,
 }
 
 impl fmt::Debug for Service {
@@ -146,6 +148,7 @@ impl Service {
             budget: Budget::default(),
             report_to: None,
             dies_by_signal: false,
+            life: Life(Arc::clone(&shared)),
             shared,
             messages,
         }
@@ -269,11 +272,13 @@ impl Service {
     }
 
     pub(crate) async fn run_with(self, stop: impl Future<Output = Reason>, leaves: bool) -> Report {
-        let plan = match self.check() {
+        let _life = self.life;
+        let plan = match plan(&self.nodes, &self.budget) {
             Ok(plan) => plan,
             Err(error) => {
                 let mut report = self.shared.report();
                 (report.status, report.why) = (Status::Configuration, error.to_string());
+                self.shared.tell_end(&report);
                 return report;
             }
         };
@@ -393,30 +398,13 @@ impl Handle {
         self.shared.report()
     }
 
-    /// What happens from now on, one event after the other. Nothing is lost as long as the
-    /// returned value lives, so read it.
+    /// What happens from now on, one event after the other, to the end of the run. Who comes after it
+    /// gets an empty stream that has ended.
+    ///
+    /// Nothing waits for a reader: an unread stream costs the service nothing but the memory of 1,024
+    /// events. Further ones push the oldest out, so that the end is never what is missing, and
+    /// [`Events::missed`] says how many.
     pub fn events(&self) -> Events {
-        let (sender, receiver) = unbounded_channel();
-        self.shared.observe(move |event| {
-            let _ = sender.send(event.clone());
-        });
-        Events { receiver }
-    }
-}
-
-/// The events of a service; see [`Handle::events`].
-#[derive(Debug)]
-pub struct Events {
-    receiver: UnboundedReceiver<Event>,
-}
-
-impl Events {
-    /// The next event; `None` when the service and its handles have gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
-        self.receiver.recv().await
+        self.shared.read_events()
     }
 }

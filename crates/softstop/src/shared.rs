@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,50 +13,14 @@ use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 use crate::{
     driver::Message,
-    machine::{Level, Reason, ServiceState, State, Time},
+    events::Observers,
+    machine::{Level, Reason, Time},
     plan::DEFAULT_TOTAL,
     probe::Probe,
     report::Record,
     task::Name,
 };
 
-/// One thing that happened, as data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A component has moved on.
-    State {
-        /// Its name.
-        component: String,
-        /// Where it is now.
-        state: State,
-        /// When, counted from the making of the service.
-        at: Duration,
-    },
-    /// The service has moved on.
-    Service {
-        /// Where it is now.
-        state: ServiceState,
-        /// When, counted from the making of the service.
-        at: Duration,
-    },
-    /// The level has risen.
-    Level {
-        /// The new level.
-        level: Level,
-        /// When, counted from the making of the service.
-        at: Duration,
-    },
-    /// The stop has begun.
-    Stopping {
-        /// Why.
-        reason: Reason,
-        /// When, counted from the making of the service.
-        at: Duration,
-    },
-}
-
-type Observer = Box<dyn Fn(&Event) + Send>;
 pub(crate) type EmergencyHook = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Shared {
@@ -73,7 +37,8 @@ pub(crate) struct Shared {
     /// Each with the scope that registered it.
     pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
     pub(crate) record: Mutex<Record>,
-    observers: Mutex<Vec<Observer>>,
+    pub(crate) observers: Mutex<Observers>,
+    pub(crate) end_told: AtomicBool,
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
     alarm: AtomicU64,
@@ -82,6 +47,16 @@ pub(crate) struct Shared {
     pub(crate) probe: OnceLock<Box<dyn Probe>>,
     /// Wakes the plain thread, where there is one.
     pub(crate) wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// Lives as long as the service is described or runs. Whatever ends that, a dropped run included, ends
+/// the streams of its events.
+pub(crate) struct Life(pub(crate) Arc<Shared>);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.forget_observers();
+    }
 }
 
 /// What was accepted under one name and is not safe yet, and what was declared lost.
@@ -121,6 +96,7 @@ impl Shared {
             emergency: Mutex::default(),
             record: Mutex::default(),
             observers: Mutex::default(),
+            end_told: AtomicBool::new(false),
             components: AtomicUsize::new(0),
             alarm: AtomicU64::new(u64::MAX),
             looks: AtomicU64::new(u64::MAX),
@@ -205,21 +181,6 @@ impl Shared {
 
     pub(crate) fn set_components(&self, count: usize) {
         self.components.store(count, Ordering::Release);
-    }
-
-    pub(crate) fn observe(&self, observer: impl Fn(&Event) + Send + 'static) {
-        lock(&self.observers).push(Box::new(observer));
-    }
-
-    pub(crate) fn forget_observers(&self) {
-        let observers = std::mem::take(&mut *lock(&self.observers));
-        drop(observers);
-    }
-
-    pub(crate) fn tell(&self, event: &Event) {
-        for observer in lock(&self.observers).iter() {
-            observer(event);
-        }
     }
 
     /// Takes the emergency hooks of a scope that has gone.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::chain,
+    events::Event as Told,
     inner::{Inner, Phase},
     machine::{Action, Event, Level, Reason, State, Time},
     report::{Failure, Saved},
@@ -173,12 +174,26 @@ async fn save(scope: &Arc<Inner>, hook: Hook, limit: Time, level: Level, reason:
 }
 
 fn set_saved(scope: &Inner, saved: Saved) {
-    lock(&scope.local).saved = Some(saved);
+    lock(&scope.local).saved = Some(saved.clone());
+    if !matches!(saved, Saved::NotRun | Saved::Unfinished) {
+        tell_saved(scope, saved);
+    }
 }
 
 fn cut_save(scope: &Inner) {
-    let mut local = lock(&scope.local);
-    local.cut_saves += u64::from(local.save_is_pending());
+    let cut = {
+        let mut local = lock(&scope.local);
+        let pending = local.save_is_pending();
+        local.cut_saves += u64::from(pending);
+        local.saved.clone().filter(|saved| *saved == Saved::Unfinished)
+    };
+    if let Some(saved) = cut {
+        tell_saved(scope, saved);
+    }
+}
+
+fn tell_saved(scope: &Inner, saved: Saved) {
+    scope.shared.tell(&Told::Saved { component: scope.name.clone(), saved, at: scope.shared.now() });
 }
 
 /// How long a nested scope may take whose service is not stopping.

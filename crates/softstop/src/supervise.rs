@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    error::{BoxError, Result, Stopping},
+    error::{BoxError, Result, Stopping, chain},
+    events::Event,
     inner::Phase,
     scope::Scope,
     shared::lock,
@@ -119,13 +120,20 @@ impl Scope {
             if restart.intensity < u32::MAX {
                 failures.push(now);
             }
-            if let Some(task) = current() {
-                self.inner.count_restart(task.slot);
-            }
             let drawn = self.inner.shared.probe.get().map_or_else(|| random.hash_one(now), |probe| probe.seed());
             let jitter = pause.mul_f64(0.5 + (drawn % 1000) as f64 / 2000.0);
+            if let Some(task) = current() {
+                self.inner.count_restart(task.slot);
+                self.inner.shared.tell(&Event::Restarting {
+                    component: self.name().to_owned(),
+                    task: self.inner.task_name(task.slot).into_owned(),
+                    message: chain(error.as_ref()),
+                    pause: jitter,
+                    at: now,
+                });
+            }
             if let Err(Stopping(_)) = self.sleep(jitter).await {
-                let text = crate::error::chain(error.as_ref());
+                let text = chain(error.as_ref());
                 lock(&self.inner.shared.record).notes.push(format!("{} was not run again: {text}", self.name()));
                 if let Some(task) = current() {
                     self.inner.ignore(task.slot);

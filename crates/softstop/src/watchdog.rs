@@ -16,10 +16,11 @@ use crate::{
     console::{Console, Say},
     driver::Message,
     emergency::{self, EMERGENCY_LIMIT},
+    events::Event,
     machine::{Level, Meaning, Reason, Signals as Rules, Time},
     plan::EXIT_RESERVE,
     report::{SignalReport, Status},
-    shared::{Event, Shared, lock},
+    shared::{Shared, lock},
     signal::{self, Asked, Signals, asks, exit_now},
 };
 
@@ -121,25 +122,29 @@ impl Thread {
         let hurried = self.shared.level() >= Level::Hurry;
         let meaning = self.rules.meaning(stop, now, self.shared.begun(), hurried);
         let effect = match meaning {
+            Meaning::Begin => "stop",
+            Meaning::Hurry => "hurry",
+            Meaning::Abandon => "abandon",
+            Meaning::Nothing => "nothing",
+        };
+        if meaning == Meaning::Begin {
+            // The total counts from here, whether or not the runtime answers.
+            self.shared.set_begun(now);
+        }
+        self.shared.tell(&Event::Signal { number, effect, at: now });
+        match meaning {
             Meaning::Begin => {
-                // The total counts from here, whether or not the runtime answers.
-                self.shared.set_begun(now);
                 self.first = Some(number);
                 self.console.say(Say::Stopping(Reason::Signal(number)));
                 self.shared.send(Message::Stop(Reason::Signal(number)));
-                "stop"
             }
             Meaning::Hurry => {
                 self.console.say(Say::Hurrying);
                 self.shared.send(Message::Hurry);
-                "hurry"
             }
-            Meaning::Abandon => "abandon",
-            Meaning::Nothing => {
-                self.console.say(Say::Ignored(number));
-                "nothing"
-            }
-        };
+            Meaning::Abandon => {}
+            Meaning::Nothing => self.console.say(Say::Ignored(number)),
+        }
         self.note(SignalReport { number, effect, at: now });
         if meaning == Meaning::Abandon {
             self.shared.set_begun(now);
@@ -171,17 +176,24 @@ impl Thread {
         let (done, waiting) = mpsc::channel();
         let (shared, console, told) = (Arc::clone(&self.shared), self.console.clone(), done.clone());
         let reporting = move || {
-            {
+            let at = shared.now();
+            let risen = {
                 let mut record = lock(&shared.record);
                 record.forced |= status == Status::Forced;
                 record.overrun |= status == Status::Overrun;
-                let at = shared.now();
-                if record.levels.last().is_none_or(|(level, _)| *level != Level::Abandon) {
+                let risen = record.levels.last().is_none_or(|(level, _)| *level != Level::Abandon);
+                if risen {
                     record.levels.push((Level::Abandon, at));
                 }
                 record.ended.get_or_insert(at);
+                risen
+            };
+            let report = shared.report();
+            console.finish(&report, EMERGENCY_LIMIT);
+            if risen {
+                shared.tell(&Event::Level { level: Level::Abandon, at });
             }
-            console.finish(&shared.report(), EMERGENCY_LIMIT);
+            shared.tell_end(&report);
             let _ = told.send(());
         };
         let shared = Arc::clone(&self.shared);

@@ -15,6 +15,7 @@ mod found;
 mod kitchen;
 mod ledger;
 mod nested;
+mod observe;
 mod order;
 mod process;
 mod report;
