@@ -14,6 +14,7 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::Sleep};
 use crate::{
     error::{BoxError, Stopping, chain},
     events::Event as Told,
+    hooks::Hooks,
     inner::{Inner, Phase},
     machine::{Action, Event, Level, Machine, Reason, ServiceState, State},
     plan::Plan,
@@ -55,6 +56,7 @@ pub(crate) struct Driver {
     takers: Vec<usize>,
     queue: VecDeque<Event>,
     told: Option<ServiceState>,
+    hooks: Hooks,
 }
 
 /// Ends whatever is left when the run ends or is dropped, and lets the parts go of one another.
@@ -92,6 +94,7 @@ impl Driver {
         handles: Vec<Vec<usize>>,
         starts: Vec<Start>,
         sites: &[Site],
+        hooks: Hooks,
     ) -> Self {
         let count = plan.nodes.len();
         let scope = |at: usize| Inner::new(plan.nodes[at].name.clone(), at, sites[at], Arc::clone(&shared), None);
@@ -122,6 +125,7 @@ impl Driver {
             takers,
             queue: VecDeque::new(),
             told: None,
+            hooks,
         }
     }
 
@@ -195,7 +199,7 @@ impl Driver {
         later.into_iter().for_each(|message| self.take(message));
     }
 
-    async fn finish(self, leaves: bool) -> Report {
+    async fn finish(mut self, leaves: bool) -> Report {
         let abandoned = self.machine.level() == Level::Abandon;
         {
             let mut record = lock(&self.shared.record);
@@ -206,13 +210,16 @@ impl Driver {
             // The plain thread has the same deadline and ends the process.
             std::future::pending::<()>().await;
         }
-        let report = self.shared.report();
-        lock(&self.shared.record).last = Some(report.clone());
+        let mut report = self.shared.report();
+        let emergency = std::mem::take(&mut *lock(&self.shared.emergency));
         if abandoned {
-            let hooks = std::mem::take(&mut *lock(&self.shared.emergency));
-            crate::emergency::run_in_runtime(hooks).await;
+            crate::emergency::run_in_runtime(emergency).await;
+        } else {
+            drop(emergency); // Everything is safe, also should the total be over before the hooks below are.
         }
         self.shared.tell_end(&report);
+        self.hooks.run_after(&mut report);
+        lock(&self.shared.record).last = Some(report.clone());
         report
     }
 
@@ -222,7 +229,9 @@ impl Driver {
             // The plain thread counts the total from the signal, however late it is handled here.
             let begun = matches!(event, Event::Stop(_)).then(|| self.shared.begun()).flatten();
             let now = begun.unwrap_or_else(|| self.shared.now());
-            let actions = self.machine.handle(event, now);
+            let mut actions = self.machine.handle(event, now);
+            // A component that fails may be cancelled ahead of its turn: who is to be called before that is.
+            actions.sort_by_key(|action| !matches!(action, Action::Stopping(_)));
             for action in actions {
                 self.note(&action);
                 self.act(action);
@@ -371,7 +380,8 @@ impl Driver {
                 let _ = self.shared.reason.set(reason.clone());
                 self.shared.set_begun(self.machine.begun().unwrap_or(now));
                 self.shared.ready.store(false, Ordering::Release);
-                self.shared.tell(&Told::Stopping { reason, at: now });
+                self.shared.tell(&Told::Stopping { reason: reason.clone(), at: now });
+                self.hooks.run_before(&self.shared, &reason);
                 // Nobody will receive what was produced any more.
                 for c in 0..self.values.len() {
                     self.give_up_value(c);

@@ -114,7 +114,8 @@ pub enum Event {
         /// When.
         at: Duration,
     },
-    /// The service has stopped, and this is its report: the last event.
+    /// The service has stopped, and this is its report: the last event. What the hooks
+    /// [after the stop](crate::Service::after_stop) add is not in it.
     Stopped {
         /// Everything, with the exit status.
         report: Arc<Report>,

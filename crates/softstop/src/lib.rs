@@ -9,6 +9,7 @@ mod emergency;
 mod entry;
 mod error;
 mod events;
+mod hooks;
 mod inner;
 mod ledger;
 mod machine;

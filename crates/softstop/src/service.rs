@@ -16,6 +16,7 @@ use crate::{
     driver::{Driver, Message},
     error::Result,
     events::Events,
+    hooks::Hooks,
     machine::{Level, Reason},
     plan::{Budget, Limits, Node, Plan, PlanError, plan},
     report::{Report, Status},
@@ -124,6 +125,7 @@ pub struct Service {
     pub(crate) dies_by_signal: bool,
     pub(crate) shared: Arc<Shared>,
     messages: UnboundedReceiver<Message>,
+    hooks: Hooks,
     life: Life,
 }
 
@@ -151,6 +153,7 @@ impl Service {
             life: Life(Arc::clone(&shared)),
             shared,
             messages,
+            hooks: Hooks::default(),
         }
     }
 
@@ -189,6 +192,50 @@ impl Service {
     /// shows 130 for SIGINT and 143 for SIGTERM) instead of returning 0.
     pub fn dies_by_signal(&mut self) -> &mut Self {
         self.dies_by_signal = true;
+        self
+    }
+
+    /// Registers what is called once when a stop has begun, whatever began it, and before any component
+    /// is told of it. Several are called in the order of registration.
+    ///
+    /// A hook is synchronous and must return soon: the stop waits for it, and its time is taken from the
+    /// total. What has to wait for something belongs into a component. Its panic is a failure in the
+    /// report, status 81, and keeps nothing else from running. One that hangs cannot be ended:
+    /// [`main`](crate::main) leaves without it when the total is over, status 82;
+    /// [`run`](Self::run) waits for it.
+    ///
+    /// Not called where nothing was started because the graph cannot be run, where the run is dropped,
+    /// and where a person or the total gives the service up before its runtime has taken notice.
+    #[track_caller]
+    pub fn before_stop(&mut self, hook: impl FnOnce(&Reason) + Send + 'static) -> &mut Self {
+        self.hooks.before.push((Location::caller(), Box::new(hook)));
+        self
+    }
+
+    /// Registers what is called once when everything has ended and the report is made, before
+    /// [`run`](Self::run) returns it or [`main`](crate::main) prints its last line. Several are called in
+    /// reverse order of registration: what was set up first, as a log, is taken down last.
+    ///
+    /// The rules of [`before_stop`](Self::before_stop) hold, with one difference: the outcome is decided, so
+    /// a panic is a note in the report and nothing else.
+    ///
+    /// Not called where nothing was started because the graph cannot be run, where the run is dropped,
+    /// and where [`main`](crate::main) gives the service up: [`Scope::emergency`] is for that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut service = softstop::Service::new("test");
+    /// service.before_stop(|reason| println!("about to stop: {reason}"));
+    /// service.after_stop(|report| assert_eq!(report.status, softstop::Status::Clean));
+    /// service.run(async { softstop::Reason::Requested("test".into()) }).await;
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn after_stop(&mut self, hook: impl FnOnce(&Report) + Send + 'static) -> &mut Self {
+        self.hooks.after.push((Location::caller(), Box::new(hook)));
         self
     }
 
@@ -283,7 +330,7 @@ impl Service {
             }
         };
         let _ = self.shared.runtime.set(tokio::runtime::Handle::current());
-        let driver = Driver::new(self.shared, plan, self.handles, self.starts, &self.sites);
+        let driver = Driver::new(self.shared, plan, self.handles, self.starts, &self.sites, self.hooks);
         driver.run(self.messages, stop, leaves).await
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `dies` and `strict`, and writes `ready` when all its components run.
+//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop, notes `signals` as
+//! they are told, and writes `ready` when all its
+//! components run.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use softstop::{BoxError, Handle, Limits, Reason, Result, Scope, Service};
+use softstop::{BoxError, Event, Events, Handle, Limits, Reason, Result, Scope, Service};
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
@@ -44,6 +46,18 @@ fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     }
     if args.has("strict") {
         service.strict();
+    }
+    if args.has("before") {
+        let how = args.text("before").to_owned();
+        service.before_stop(move |reason| hook(&format!("before: {reason}"), &how));
+    }
+    if args.has("after") {
+        let how = args.text("after").to_owned();
+        service.after_stop(move |report| hook(&format!("after: {}", report.status), &how));
+    }
+    if args.has("signals") {
+        let events = service.handle().events();
+        thread::spawn(move || note_signals(events));
     }
     let args = Arc::new(args);
     match scenario {
@@ -131,6 +145,18 @@ fn say_when_ready(handle: &Handle) {
         thread::park_timeout(Duration::from_millis(1));
     }
     journal("ready");
+}
+
+/// Notes the signals that the service tells of, on a thread and a runtime of its own.
+fn note_signals(mut events: Events) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        while let Some(event) = events.next().await {
+            if let Event::Signal { number, effect, .. } = event {
+                journal(format!("signal {number}: {effect}"));
+            }
+        }
+    });
 }
 
 async fn for_ever() -> Result {
@@ -237,11 +263,15 @@ fn stack(service: &mut Service, args: &Arc<Args>) {
     }
 }
 
-fn emergency(hook: &str) {
-    journal(format!("emergency {hook}"));
-    match hook {
+fn emergency(how: &str) {
+    hook(&format!("emergency {how}"), how);
+}
+
+fn hook(line: &str, how: &str) {
+    journal(line);
+    match how {
         "hangs" => block_for_ever(),
-        "panics" => panic!("an emergency hook panicked"),
+        "panics" => panic!("a hook panicked"),
         _ => {}
     }
 }

@@ -9,7 +9,9 @@
 )]
 
 mod blockers;
+mod hooks;
 mod levels;
+mod observe;
 mod output;
 mod pipeline;
 mod starting;
