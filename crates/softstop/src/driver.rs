@@ -375,11 +375,11 @@ impl Driver {
         let now = self.shared.now();
         match action {
             Action::Start(c) => self.start(c),
-            Action::Running => self.shared.ready.store(true, Ordering::Release),
+            Action::Running => self.shared.readiness.ready(),
             Action::Stopping(reason) => {
                 let _ = self.shared.reason.set(reason.clone());
                 self.shared.set_begun(self.machine.begun().unwrap_or(now));
-                self.shared.ready.store(false, Ordering::Release);
+                self.shared.readiness.over();
                 self.shared.tell(&Told::Stopping { reason: reason.clone(), at: now });
                 self.hooks.run_before(&self.shared, &reason);
                 // Nobody will receive what was produced any more.

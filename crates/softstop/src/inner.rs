@@ -740,6 +740,15 @@ impl Inner {
     }
 }
 
+/// Runs a task of the library itself beside all scopes. It holds nothing of the user's and nobody waits
+/// for it: the answer to a question, the making of outputs.
+pub(crate) fn spawn_apart<F>(runtime: &tokio::runtime::Handle, task: F) -> tokio::task::JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    runtime.spawn(task)
+}
+
 fn since_cancel(local: &Local, now: Time) -> u32 {
     u32::try_from(now.saturating_sub(local.cancelled_at).as_millis()).unwrap_or(u32::MAX)
 }

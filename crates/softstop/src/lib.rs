@@ -1,6 +1,7 @@
 #![doc = include_str!("front.md")]
 
 // In reading order: the way in, the decisions, the hands, the records, the edges.
+mod answer;
 mod bell;
 mod busy;
 mod console;
@@ -9,6 +10,7 @@ mod emergency;
 mod entry;
 mod error;
 mod events;
+mod health;
 mod hooks;
 mod inner;
 mod ledger;

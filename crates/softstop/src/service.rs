@@ -430,11 +430,6 @@ impl Handle {
         self.shared.send(Message::Hurry);
     }
 
-    /// Whether all components are ready and no stop has begun.
-    pub fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Acquire)
-    }
-
     /// How hard the service is being stopped.
     pub fn level(&self) -> Level {
         self.shared.level()

@@ -12,8 +12,10 @@ use std::{
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 use crate::{
+    answer::Question,
     driver::Message,
     events::Observers,
+    health::Readiness,
     machine::{Level, Reason, Time},
     plan::DEFAULT_TOTAL,
     probe::Probe,
@@ -32,7 +34,8 @@ pub(crate) struct Shared {
     begun: AtomicU64,
     pub(crate) total: AtomicU64,
     level: AtomicU8,
-    pub(crate) ready: AtomicBool,
+    pub(crate) readiness: Readiness,
+    pub(crate) question: Question,
     pub(crate) accounts: Mutex<BTreeMap<Name, Account>>,
     /// Each with the scope that registered it.
     pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
@@ -50,11 +53,12 @@ pub(crate) struct Shared {
 }
 
 /// Lives as long as the service is described or runs. Whatever ends that, a dropped run included, ends
-/// the streams of its events.
+/// the streams of its events, and no one waits any more for it to be ready.
 pub(crate) struct Life(pub(crate) Arc<Shared>);
 
 impl Drop for Life {
     fn drop(&mut self) {
+        self.0.readiness.over();
         self.0.forget_observers();
     }
 }
@@ -91,7 +95,8 @@ impl Shared {
             begun: AtomicU64::new(0),
             total: AtomicU64::new(nanos(DEFAULT_TOTAL)),
             level: AtomicU8::new(0),
-            ready: AtomicBool::new(false),
+            readiness: Readiness::default(),
+            question: Question::default(),
             accounts: Mutex::default(),
             emergency: Mutex::default(),
             record: Mutex::default(),

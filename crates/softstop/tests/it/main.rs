@@ -11,6 +11,7 @@ mod drain;
 #[cfg(feature = "testing")]
 mod examples;
 mod found;
+mod health;
 mod hooks;
 #[cfg(feature = "testing")]
 mod kitchen;

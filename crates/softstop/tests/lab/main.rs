@@ -2,9 +2,8 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop, notes `signals` as
-//! they are told, and writes `ready` when all its
-//! components run.
+//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop, and `signals`, which notes them as
+//! they are told. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
 use std::{
@@ -145,6 +144,10 @@ fn say_when_ready(handle: &Handle) {
         thread::park_timeout(Duration::from_millis(1));
     }
     journal("ready");
+    while handle.is_ready() {
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    journal("not ready");
 }
 
 /// Notes the signals that the service tells of, on a thread and a runtime of its own.

@@ -21,3 +21,16 @@ fn every_signal_is_told_with_its_effect_also_while_every_worker_is_blocked() {
     lab.signal(Signal::QUIT);
     lab.end().left_with(83);
 }
+
+#[test]
+fn a_signal_ends_readiness_at_once_also_while_every_worker_is_blocked() {
+    let mut lab = lab("blocked how=park count=4 total=20").start();
+    lab.noted_times("blocked", 2);
+    lab.noted("ready");
+
+    lab.signal(Signal::TERM);
+    lab.noted("not ready");
+
+    lab.signal(Signal::QUIT);
+    lab.end().left_with(83);
+}
