@@ -7,6 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::Poll,
+    time::Duration,
 };
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::Sleep};
@@ -17,6 +18,7 @@ use crate::{
     hooks::Hooks,
     inner::{Inner, Phase},
     machine::{Action, Event, Level, Machine, Reason, ServiceState, State},
+    outlet::{Outlet, PuttingOut},
     plan::Plan,
     report::{ComponentRecord, Failure, Report},
     scope::Scope,
@@ -138,6 +140,7 @@ impl Driver {
         leaves: bool,
     ) -> Report {
         let _dissolve = Dissolve(Arc::clone(&self.shared));
+        let putting_out = Outlet::start(&self.shared);
         let mut stop = pin!(stop);
         let mut asked = false;
         let mut sleep = pin!(tokio::time::sleep_until(self.shared.origin));
@@ -178,7 +181,7 @@ impl Driver {
         while let Ok(message) = messages.try_recv() {
             self.take(message);
         }
-        self.finish(leaves).await
+        self.finish(putting_out, leaves).await
     }
 
     /// Takes a message that may begin the stop. A start that had returned before is ready, although
@@ -199,7 +202,7 @@ impl Driver {
         later.into_iter().for_each(|message| self.take(message));
     }
 
-    async fn finish(mut self, leaves: bool) -> Report {
+    async fn finish(mut self, putting_out: PuttingOut, leaves: bool) -> Report {
         let abandoned = self.machine.level() == Level::Abandon;
         {
             let mut record = lock(&self.shared.record);
@@ -218,6 +221,8 @@ impl Driver {
             drop(emergency); // Everything is safe, also should the total be over before the hooks below are.
         }
         self.shared.tell_end(&report);
+        let left = self.machine.end().filter(|_| leaves).map(|end| end.saturating_sub(self.shared.now()));
+        self.shared.outlet.finish(putting_out, left.unwrap_or(Duration::MAX)).await;
         self.hooks.run_after(&mut report);
         lock(&self.shared.record).last = Some(report.clone());
         report

@@ -19,6 +19,10 @@ use crate::{
 const MOST_UNREAD: usize = 1024;
 
 /// One thing that happened, as data. Times are counted from the making of the service.
+///
+/// All other outputs are made from these.
+///
+#[doc = include_str!("trace.md")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -163,7 +167,7 @@ impl Events {
 
     /// How many events were dropped unread because 1,024 newer ones were waiting.
     pub fn missed(&self) -> u64 {
-        lock(&self.queue.unread).missed
+        self.queue.missed()
     }
 }
 
@@ -196,12 +200,22 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    fn finish(&self) {
+    /// Nothing follows what is waiting.
+    pub(crate) fn finish(&self) {
         lock(&self.unread).over = true;
         self.changed.notify_one();
     }
 
-    async fn next(&self) -> Option<Event> {
+    pub(crate) fn missed(&self) -> u64 {
+        lock(&self.unread).missed
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn try_next(&self) -> Option<Event> {
+        lock(&self.unread).events.pop_front()
+    }
+
+    pub(crate) async fn next(&self) -> Option<Event> {
         loop {
             let changed = self.changed.notified();
             {
@@ -232,6 +246,11 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
+    #[cfg(feature = "tracing")]
+    pub(crate) fn of(reader: &Arc<Queue>) -> Self {
+        Self { list: vec![Arc::new(Observer::Reader(Arc::downgrade(reader)))], over: false }
+    }
+
     fn add(&mut self, observer: Observer) {
         let reads = |observer: &Arc<Observer>| match &**observer {
             Observer::Reader(queue) => queue.strong_count() > 0,

@@ -16,6 +16,8 @@ mod inner;
 mod ledger;
 mod machine;
 mod nested;
+#[cfg_attr(not(feature = "tracing"), path = "outlet_off.rs")]
+mod outlet;
 mod plan;
 mod probe;
 mod report;
@@ -35,6 +37,8 @@ mod watchdog;
 mod config;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use busy::Doing;
 #[cfg(feature = "serde")]

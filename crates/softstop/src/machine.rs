@@ -137,6 +137,18 @@ pub enum ServiceState {
     Stopped,
 }
 
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Unready => "unready",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
 /// What the machine is told. Indices are those of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {

@@ -756,7 +756,7 @@ fn reason(reason: &Reason) -> Value {
 }
 
 /// Milliseconds with three decimals: microseconds are enough, and the text stays short.
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 

@@ -326,6 +326,7 @@ impl Service {
                 let mut report = self.shared.report();
                 (report.status, report.why) = (Status::Configuration, error.to_string());
                 self.shared.tell_end(&report);
+                self.shared.outlet.drain(&self.shared);
                 return report;
             }
         };

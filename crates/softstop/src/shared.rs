@@ -17,6 +17,7 @@ use crate::{
     events::Observers,
     health::Readiness,
     machine::{Level, Reason, Time},
+    outlet::Outlet,
     plan::DEFAULT_TOTAL,
     probe::Probe,
     report::Record,
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
     pub(crate) record: Mutex<Record>,
     pub(crate) observers: Mutex<Observers>,
+    pub(crate) outlet: Outlet,
     pub(crate) end_told: AtomicBool,
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
@@ -87,6 +89,7 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 
 impl Shared {
     pub(crate) fn new(messages: UnboundedSender<Message>) -> Self {
+        let outlet = Outlet::default();
         Self {
             origin: Instant::now(),
             messages,
@@ -100,7 +103,8 @@ impl Shared {
             accounts: Mutex::default(),
             emergency: Mutex::default(),
             record: Mutex::default(),
-            observers: Mutex::default(),
+            observers: Mutex::new(outlet.observers()),
+            outlet,
             end_told: AtomicBool::new(false),
             components: AtomicUsize::new(0),
             alarm: AtomicU64::new(u64::MAX),

@@ -194,6 +194,7 @@ impl Thread {
                 shared.tell(&Event::Level { level: Level::Abandon, at });
             }
             shared.tell_end(&report);
+            shared.outlet.drain(&shared);
             let _ = told.send(());
         };
         let shared = Arc::clone(&self.shared);

@@ -26,3 +26,5 @@ mod support;
 #[cfg(feature = "testing")]
 mod sweep;
 mod tasks;
+#[cfg(feature = "tracing")]
+mod trace;

@@ -2,8 +2,8 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop, and `signals`, which notes them as
-//! they are told. It writes `ready` when all its components run, `not ready` when that is over.
+//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals` and `trace` note what is
+//! told of them. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
 use std::{
@@ -53,6 +53,9 @@ fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     if args.has("after") {
         let how = args.text("after").to_owned();
         service.after_stop(move |report| hook(&format!("after: {}", report.status), &how));
+    }
+    if args.has("trace") {
+        tracing::subscriber::set_global_default(Traces)?;
     }
     if args.has("signals") {
         let events = service.handle().events();
@@ -148,6 +151,28 @@ fn say_when_ready(handle: &Handle) {
         thread::park_timeout(Duration::from_millis(1));
     }
     journal("not ready");
+}
+
+/// Notes the name of every `tracing` event of the library.
+struct Traces;
+
+impl tracing::Subscriber for Traces {
+    fn enabled(&self, about: &tracing::Metadata<'_>) -> bool {
+        about.target() == "softstop"
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        journal(event.metadata().name());
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 /// Notes the signals that the service tells of, on a thread and a runtime of its own.

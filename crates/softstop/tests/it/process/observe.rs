@@ -34,3 +34,27 @@ fn a_signal_ends_readiness_at_once_also_while_every_worker_is_blocked() {
     lab.signal(Signal::QUIT);
     lab.end().left_with(83);
 }
+
+#[cfg(feature = "tracing")]
+#[test]
+fn what_happens_is_traced_to_the_end_also_where_no_worker_ever_comes_back() {
+    let mut lab = lab("blocked how=park count=4 total=1.5 trace").start();
+    lab.noted_times("blocked", 2);
+    lab.noted("ready");
+
+    lab.signal(Signal::INT);
+
+    lab.end().left_with(82).within(12).noted(&["softstop.signal", "softstop.straggler", "softstop.stopped"]);
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn giving_up_is_traced_although_the_runtime_takes_no_part_in_it() {
+    let mut lab = lab("blocked how=park count=4 trace").start();
+    lab.noted_times("blocked", 2);
+    lab.noted("ready");
+
+    lab.signal(Signal::QUIT);
+
+    lab.end().left_with(83).noted(&["softstop.signal", "softstop.level", "softstop.straggler", "softstop.stopped"]);
+}
