@@ -23,6 +23,8 @@ const MOST_UNREAD: usize = 1024;
 /// All other outputs are made from these.
 ///
 #[doc = include_str!("trace.md")]
+///
+#[doc = include_str!("metrics.md")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -210,7 +212,7 @@ impl Queue {
         lock(&self.unread).missed
     }
 
-    #[cfg(feature = "tracing")]
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn try_next(&self) -> Option<Event> {
         lock(&self.unread).events.pop_front()
     }
@@ -246,7 +248,7 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
-    #[cfg(feature = "tracing")]
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn of(reader: &Arc<Queue>) -> Self {
         Self { list: vec![Arc::new(Observer::Reader(Arc::downgrade(reader)))], over: false }
     }

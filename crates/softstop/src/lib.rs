@@ -16,7 +16,7 @@ mod inner;
 mod ledger;
 mod machine;
 mod nested;
-#[cfg_attr(not(feature = "tracing"), path = "outlet_off.rs")]
+#[cfg_attr(not(any(feature = "metrics", feature = "tracing")), path = "outlet_off.rs")]
 mod outlet;
 mod plan;
 mod probe;
@@ -37,6 +37,8 @@ mod watchdog;
 mod config;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "tracing")]
 mod trace;
 

@@ -42,6 +42,8 @@ impl Outlet {
         let own = Arc::clone(shared);
         let names = lock(&shared.record).names.clone();
         PuttingOut(spawn_apart(&tokio::runtime::Handle::current(), async move {
+            #[cfg(feature = "metrics")]
+            guarded(crate::metrics::describe);
             while let Some(event) = own.outlet.queue.next().await {
                 own.outlet.put_out(&event, &names);
             }
@@ -62,19 +64,30 @@ impl Outlet {
         }
     }
 
-    /// A panic of a subscriber or a recorder costs this one event.
-    fn put_out(&self, event: &Event, names: &[String]) {
+    /// Once this event has been put out or has made the program's code panic, it is done with.
+    fn put_out(&self, event: &Event, components: &[String]) {
         let missed = self.queue.missed();
         let more = missed - self.missed.swap(missed, Ordering::AcqRel);
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "tracing")]
-            {
-                if more > 0 {
-                    crate::trace::missed(more, event.at());
-                }
-                crate::trace::put_out(event);
+        #[cfg(feature = "tracing")]
+        guarded(|| {
+            if more > 0 {
+                crate::trace::missed(more, event.at());
             }
-        }));
-        let _ = names;
+            crate::trace::put_out(event);
+        });
+        #[cfg(feature = "metrics")]
+        guarded(|| {
+            if more > 0 {
+                crate::metrics::missed(more);
+            }
+            crate::metrics::put_out(event, components);
+        });
+        #[cfg(not(feature = "metrics"))]
+        let _ = components;
     }
+}
+
+/// A panic of a subscriber or a recorder is caught: the events after it are put out.
+fn guarded(put_out: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(put_out));
 }

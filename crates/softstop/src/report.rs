@@ -743,16 +743,29 @@ fn failure(f: &Failure) -> Value {
 }
 
 fn reason(reason: &Reason) -> Value {
-    let (kind, detail) = match reason {
-        Reason::Signal(number) => ("signal", signal_name(*number)),
-        Reason::Requested(by) => ("requested", by.to_string()),
-        Reason::Failed(name) => ("failed", name.to_string()),
-        Reason::Panicked(name) => ("panicked", name.to_string()),
-        Reason::Finished(name) => ("finished", name.to_string()),
-        Reason::Deadline(name) => ("deadline", name.to_string()),
-        Reason::ParentGone => ("parent gone", String::new()),
+    let detail = match reason {
+        Reason::Signal(number) => signal_name(*number),
+        Reason::Requested(text)
+        | Reason::Failed(text)
+        | Reason::Panicked(text)
+        | Reason::Finished(text)
+        | Reason::Deadline(text) => text.to_string(),
+        Reason::ParentGone => String::new(),
     };
-    json!({ "kind": kind, "detail": detail })
+    json!({ "kind": reason_kind(reason), "detail": detail })
+}
+
+/// The reason without its particulars.
+pub(crate) fn reason_kind(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Signal(_) => "signal",
+        Reason::Requested(_) => "requested",
+        Reason::Failed(_) => "failed",
+        Reason::Panicked(_) => "panicked",
+        Reason::Finished(_) => "finished",
+        Reason::Deadline(_) => "deadline",
+        Reason::ParentGone => "parent gone",
+    }
 }
 
 /// Milliseconds with three decimals: microseconds are enough, and the text stays short.

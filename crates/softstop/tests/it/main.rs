@@ -16,6 +16,8 @@ mod hooks;
 #[cfg(feature = "testing")]
 mod kitchen;
 mod ledger;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nested;
 mod observe;
 mod order;

@@ -2,8 +2,8 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals` and `trace` note what is
-//! told of them. It writes `ready` when all its components run, `not ready` when that is over.
+//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
+//! `measure` note what is told of them. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
 use std::{
@@ -56,6 +56,9 @@ fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     }
     if args.has("trace") {
         tracing::subscriber::set_global_default(Traces)?;
+    }
+    if args.has("measure") {
+        metrics::set_global_recorder(Measures).map_err(|_| "a second recorder")?;
     }
     if args.has("signals") {
         let events = service.handle().events();
@@ -173,6 +176,38 @@ impl tracing::Subscriber for Traces {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Notes every increment of a counter of the library; times and levels it passes over.
+struct Measures;
+
+struct Count(String);
+
+impl metrics::CounterFn for Count {
+    fn increment(&self, by: u64) {
+        journal(format!("{} +{by}", self.0));
+    }
+
+    fn absolute(&self, _: u64) {}
+}
+
+impl metrics::Recorder for Measures {
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+
+    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        let labels: Vec<String> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        metrics::Counter::from_arc(Arc::new(Count(format!("{}{{{}}}", key.name(), labels.join(",")))))
+    }
+
+    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
 }
 
 /// Notes the signals that the service tells of, on a thread and a runtime of its own.

@@ -58,3 +58,35 @@ fn giving_up_is_traced_although_the_runtime_takes_no_part_in_it() {
 
     lab.end().left_with(83).noted(&["softstop.signal", "softstop.level", "softstop.straggler", "softstop.stopped"]);
 }
+
+#[cfg(feature = "metrics")]
+#[test]
+fn a_real_stop_is_counted_on_whatever_thread_it_is_measured() {
+    let mut lab = lab("stack measure").start();
+    lab.noted("ready");
+
+    lab.signal(Signal::TERM);
+
+    lab.end().left_with(0).noted(&[
+        "softstop_signals_total{signal=SIGTERM,effect=stop} +1",
+        "store closed",
+        "softstop_stops_total{reason=signal,level=graceful,status=0} +1",
+        "softstop_tasks_total{component=feed,outcome=finished} +1",
+    ]);
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn giving_up_is_counted_although_the_runtime_takes_no_part_in_it() {
+    let mut lab = lab("blocked how=park count=4 measure").start();
+    lab.noted_times("blocked", 2);
+    lab.noted("ready");
+
+    lab.signal(Signal::QUIT);
+
+    lab.end().left_with(83).noted(&[
+        "softstop_losses_total{what=save} +1",
+        "softstop_stops_total{reason=signal,level=abandon,status=83} +1",
+        "softstop_tasks_total{component=hog,outcome=running} +4",
+    ]);
+}
