@@ -35,10 +35,10 @@ mod watchdog;
 
 #[cfg(feature = "serde")]
 mod config;
-#[cfg(feature = "testing")]
-pub mod testing;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tracing")]
 mod trace;
 
