@@ -19,13 +19,20 @@ pub(crate) struct Question {
     base: Instant,
     /// When it was put, in nanoseconds after `base`, plus one; 0 while none is open.
     asked: AtomicU64,
+    /// The longest time that any answer took, in nanoseconds.
+    longest: AtomicU64,
     /// Whether the plain thread waits for the answer.
     wakes: AtomicBool,
 }
 
 impl Default for Question {
     fn default() -> Self {
-        Self { base: Instant::now(), asked: AtomicU64::new(0), wakes: AtomicBool::new(false) }
+        Self {
+            base: Instant::now(),
+            asked: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
+            wakes: AtomicBool::new(false),
+        }
     }
 }
 
@@ -39,11 +46,19 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         spawn_apart(runtime, async move {
+            let took = shared.deaf_for().map_or(0, nanos);
+            shared.question.longest.fetch_max(took, Ordering::AcqRel);
             shared.question.asked.store(0, Ordering::Release);
             if let (true, Some(wake)) = (shared.question.wakes.load(Ordering::Acquire), shared.wake.get()) {
                 wake();
             }
         });
+    }
+
+    /// The longest time for which the runtime has left a question unanswered, the open one included.
+    pub(crate) fn deafest(&self) -> Duration {
+        let answered = Duration::from_nanos(self.question.longest.load(Ordering::Acquire));
+        self.deaf_for().unwrap_or_default().max(answered)
     }
 
     /// How long the runtime has not answered the question put to it; `None` where none is open.

@@ -18,6 +18,7 @@ use std::{
 };
 
 use crate::{
+    busy::LONG,
     events::Event,
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
@@ -363,6 +364,9 @@ fn block(shared: &Shared, begun: Time) -> String {
     }
     let blockers = Shared::blockers_now(&record.scopes);
     drop(record);
+    if let Some(deaf) = shared.deaf_for().filter(|deaf| *deaf >= LONG) {
+        let _ = writeln!(out, "  the runtime has not answered for {}", text(deaf));
+    }
     for blocker in blockers {
         let _ = writeln!(out, "  holds its thread: {blocker}");
     }

@@ -5,7 +5,7 @@ use std::{fmt, panic::Location, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    busy::{self, Doing, Holder},
+    busy::{self, Doing, Holder, LONG},
     events::Event,
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
@@ -361,6 +361,10 @@ pub struct Report {
     pub leaked: u64,
     /// Tasks that held their threads, those that still do first; at most 100.
     pub blockers: Vec<Blocker>,
+    /// How long the runtime's workers left a question unanswered, the longest time, where that was 100 ms or more: all of
+    /// them were held. [`main`](crate::main) asks on SIGUSR1 and in a stop that takes longer than a moment,
+    /// [`Handle::is_live`](crate::Handle::is_live) asks as well.
+    pub deaf: Option<Duration>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
     /// The components that determined how long the stop took, first to stop first.
@@ -515,6 +519,7 @@ impl Shared {
             leaks,
             leaked,
             blockers,
+            deaf: Some(self.deafest()).filter(|deaf| *deaf >= LONG),
             notes,
             critical_path: path,
             status: Status::Clean,
@@ -693,6 +698,7 @@ impl Report {
                 "component": b.component, "task": b.task, "site": b.site, "doing": b.doing.to_string(),
                 "count": b.count, "longest_ms": ms(b.longest), "still": b.still,
             })).collect::<Vec<_>>(),
+            "deaf_ms": self.deaf.map(ms),
             "notes": self.notes,
             "critical_path": self.critical_path,
             "status": self.status.code(),

@@ -55,6 +55,9 @@ pub(crate) fn draw(report: &Report, width: usize) -> String {
             }
         }
     }
+    if let Some(deaf) = report.deaf {
+        let _ = writeln!(out, "the runtime did not answer for {}", text(deaf));
+    }
     for blocker in &report.blockers {
         let _ = writeln!(out, "held its thread: {blocker}");
     }

@@ -54,6 +54,7 @@ impl Watch {
             console: console.clone(),
             rules: Rules::default(),
             first: None,
+            asked: false,
             watch: watch.clone(),
         };
         thread::Builder::new().name("softstop".to_owned()).spawn(move || thread.run(signals))?;
@@ -77,6 +78,8 @@ struct Thread {
     rules: Rules,
     /// The signal that began the stop, whether or not the runtime has taken notice.
     first: Option<i32>,
+    /// The runtime has been asked, during this stop, whether it answers.
+    asked: bool,
     watch: Watch,
 }
 
@@ -92,6 +95,11 @@ impl Thread {
                     _ => {}
                 }
             }
+            if self.shared.begun().is_some_and(|begun| now >= begun.saturating_add(MOMENT)) && !self.asked {
+                // A stop that takes longer than a moment: is there anybody to do it?
+                self.asked = true;
+                self.shared.ask();
+            }
             let reserve = if self.watch.status().is_some() { Duration::ZERO } else { EXIT_RESERVE };
             let leave = deadline.map(|deadline| deadline.saturating_sub(reserve));
             let alarm = self.shared.alarm().map(|alarm| alarm.saturating_add(LATE));
@@ -102,7 +110,8 @@ impl Thread {
                 continue;
             }
             // The driver takes notice of a stop in a moment; most are over before anybody needs to wake this thread.
-            let soon = (deadline.is_some() && alarm.is_none()).then(|| now.saturating_add(MOMENT));
+            let waits = alarm.is_none() || !self.asked;
+            let soon = (deadline.is_some() && waits).then(|| now.saturating_add(MOMENT));
             let next = leave.into_iter().chain(alarm).chain(soon).min();
             self.shared.looks_at(next);
             if self.shared.alarm().map(|alarm| alarm.saturating_add(LATE)) != alarm {
@@ -117,6 +126,7 @@ impl Thread {
     fn signal(&mut self, number: i32) {
         let now = self.shared.now();
         let Asked::Stop(stop) = asks(number) else {
+            self.shared.ask();
             return self.console.say(Say::Dump);
         };
         let hurried = self.shared.level() >= Level::Hurry;

@@ -25,6 +25,7 @@ fn sigterm_ends_it_in_time_and_the_report_names_both_tasks_that_block_both_worke
     let ended = lab.end().left_with(82).within(12);
 
     assert_eq!(blockers(&ended, true), ["hog/digger: polling", "hog/sleeper: polling"]);
+    assert!(ended.report()["deaf_ms"].as_f64().unwrap() > 1000.0, "{ended:#?}");
     for row in ended.report()["blockers"].as_array().unwrap() {
         assert!(row["longest_ms"].as_f64().unwrap() > 1000.0, "{row}");
         assert!(row["site"].as_str().unwrap().contains("tests/lab/main.rs:"), "{row}");
@@ -49,6 +50,23 @@ fn sigusr1_names_the_tasks_that_block_the_workers_with_time_and_site() {
     let ended = lab.end().left_with(83);
     let line = ended.said.iter().find(|line| line.contains("hog/sleeper: polling")).unwrap();
     assert!(line.contains(" ms, spawned at ") && line.contains("tests/lab/main.rs:"), "{line}");
+}
+
+#[test]
+fn a_runtime_that_recovered_during_the_stop_is_told_of_with_how_long_it_was_deaf() {
+    let mut lab = lab("blocked how=nap count=4").start();
+    lab.noted_times("blocked", 2);
+    lab.noted("ready");
+
+    lab.signal(Signal::INT);
+    lab.printed("stopping: SIGINT");
+    super::pause(400);
+    lab.open_gate();
+    let ended = lab.end().left_with(0);
+
+    assert_eq!(blockers(&ended, false), ["hog/napper: polling"]);
+    let deaf = ended.report()["deaf_ms"].as_f64().unwrap();
+    assert!((200.0..10_000.0).contains(&deaf), "{deaf} ms");
 }
 
 #[test]
@@ -82,4 +100,5 @@ fn a_task_that_came_back_is_in_the_report_of_a_clean_stop() {
 
     assert_eq!(blockers(&ended, false), ["hog/napper: polling"]);
     assert_eq!(blockers(&ended, true), Vec::<String>::new());
+    assert!(ended.report()["deaf_ms"].is_null(), "one of two workers was free: {ended:#?}");
 }
