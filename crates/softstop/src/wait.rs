@@ -155,16 +155,22 @@ impl<F: Future> Future for Draining<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let inner = this.signal.inner;
         if *this.until_cancelled.get_or_insert_with(|| !inner.may_drain_late()) && inner.phase() >= Phase::Cancelled {
             return Poll::Ready(None);
         }
         inner.mark_draining();
-        if let Poll::Ready(value) = this.future.poll(cx) {
-            return Poll::Ready(Some(value));
+        loop {
+            // Looked at before the future: what came before the drain is there to be found.
+            let told = inner.phase() >= Phase::Draining;
+            if let Poll::Ready(value) = this.future.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            ready!(this.signal.as_mut().poll_phase(cx, Phase::Draining));
+            if told {
+                return empty_unless_out_of_budget(cx).map(|()| None);
+            }
         }
-        ready!(this.signal.poll_phase(cx, Phase::Draining));
-        empty_unless_out_of_budget(cx).map(|()| None)
     }
 }

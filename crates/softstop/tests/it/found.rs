@@ -1,18 +1,20 @@
 //! Bugs that were found and mended, each named after what went wrong.
 
 use std::{
+    future::poll_fn,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc as blocking,
     },
-    time::Duration,
+    task::Context,
+    time::{Duration, Instant},
 };
 
 use softstop::{BoxError, Handle, Limits, Outcome, Reason, Scope, Service, Status};
 use tokio::sync::mpsc;
 
-use crate::support::{component, count, forever, ms, run_for, test_reason};
+use crate::support::{component, count, forever, ms, run, run_for, test_reason};
 
 #[derive(Clone, Copy)]
 enum Through {
@@ -432,6 +434,51 @@ async fn a_late_queue_in_a_scope_made_after_the_cancel_was_lost() {
     });
 
     run_for(service, ms(10)).await;
+
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_came_between_the_look_at_the_queue_and_the_one_at_the_stop_was_lost() {
+    let taken = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&taken);
+    let mut service = Service::new("test");
+    let handle = service.handle();
+    let sink = service.component("sink", (), async move |scope, ()| {
+        let (tx, mut rx) = mpsc::channel::<u64>(1);
+        let (looked, empty) = tokio::sync::oneshot::channel::<()>();
+        scope.spawn_with("consume", async move |scope| {
+            let mut looked = Some(looked);
+            let mut recv = |cx: &mut Context<'_>| {
+                let item = rx.poll_recv(cx);
+                if let Some(looked) = looked.take_if(|_| item.is_pending()) {
+                    drop(looked);
+                    let begun = Instant::now();
+                    while !scope.is_draining() && begun.elapsed() < ms(10_000) {
+                        std::thread::yield_now();
+                    }
+                }
+                item
+            };
+            while scope.next(poll_fn(&mut recv)).await.is_some() {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        Ok(Arc::new(Mutex::new(Some((tx, empty)))))
+    });
+    service.component("feed", sink, async move |scope, sink| {
+        let (tx, empty) = sink.lock().unwrap().take().unwrap();
+        scope.spawn_with("feed", async move |_| {
+            let _ = empty.await;
+            tx.send(1).await?;
+            handle.stop(test_reason());
+            Ok(())
+        });
+        Ok(())
+    });
+
+    run(service).await;
 
     assert_eq!(taken.load(Ordering::SeqCst), 1);
 }
