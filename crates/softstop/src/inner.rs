@@ -403,7 +403,9 @@ impl Inner {
 
     pub(crate) fn drainers(&self) -> usize {
         self.bell.heard();
-        self.unpolled.load(Ordering::SeqCst) + lock(&self.local).drainers
+        // Under the lock: else a task is missed that one that ends at this moment has just spawned.
+        let local = lock(&self.local);
+        local.drainers + self.unpolled.load(Ordering::SeqCst)
     }
 
     /// How the tasks ended so far, those of nested scopes under `nested/task`.
