@@ -114,7 +114,8 @@ impl Thread {
             let soon = (deadline.is_some() && waits).then(|| now.saturating_add(MOMENT));
             let next = leave.into_iter().chain(alarm).chain(soon).min();
             self.shared.looks_at(next);
-            if self.shared.alarm().map(|alarm| alarm.saturating_add(LATE)) != alarm {
+            let again = self.shared.alarm().map(|alarm| alarm.saturating_add(LATE));
+            if (again, self.shared.deadline()) != (alarm, deadline) {
                 continue;
             }
             for number in signals.wait(next.map(|next| next.saturating_sub(now))) {
