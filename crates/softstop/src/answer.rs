@@ -36,6 +36,13 @@ impl Default for Question {
     }
 }
 
+impl Question {
+    #[cfg(any(test, feature = "systemd"))]
+    pub(crate) fn set_wakes(&self, wakes: bool) {
+        self.wakes.store(wakes, Ordering::Release);
+    }
+}
+
 impl Shared {
     /// Puts the question to the runtime, unless one is open or there is no runtime yet.
     pub(crate) fn ask(self: &Arc<Self>) {

@@ -98,7 +98,7 @@ fn the_answer_wakes_who_waits_for_it() {
     shared.ask();
     wait_until("the answer", || shared.deaf_for().is_none());
     assert!(wakes.try_recv().is_err(), "nobody had asked to be woken");
-    shared.question.wakes.store(true, Ordering::Release);
+    shared.question.set_wakes(true);
     shared.ask();
 
     wakes.recv_timeout(Duration::from_secs(30)).unwrap();

@@ -1,7 +1,7 @@
 //! What `softstop::main` prints, on a thread of its own: a full pipe never holds up a stop.
 //!
 //! Everything goes to stderr; errors of writing are ignored, the outcome is decided before. This is
-//! the only file that reads the environment or writes to the standard streams.
+//! the only file that writes to the standard streams, and with `systemd` that reads the environment.
 
 use std::{
     collections::BTreeMap,

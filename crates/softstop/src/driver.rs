@@ -157,6 +157,7 @@ impl Driver {
             let next = self.machine.next_tick();
             if leaves {
                 self.shared.set_alarm(next);
+                self.shared.set_starting_until(self.machine.starting_until());
             }
             let tick = next.map(|at| self.shared.instant(at));
             if let Some(at) = tick

@@ -1,6 +1,6 @@
 //! `softstop::main`: the one optional entry point that touches signals, prints and returns a status.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use crate::{
     console::{Console, Say, program_name},
@@ -22,6 +22,12 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// SIGHUP, SIGQUIT and SIGUSR1 from its first line on, with a plain thread that also ends the
 /// process when the total is over; it prints to stderr; it reads `SOFTSTOP_REPORT` (a file for the
 /// JSON report, or `-` for the timeline); it leaves by `_exit` where something is stuck.
+///
+/// With the feature `systemd`, and where `NOTIFY_SOCKET` is set, it also tells systemd (sd_notify(3)):
+/// `READY=1` when all components are ready, `STOPPING=1`, `STATUS=`, `EXTEND_TIMEOUT_USEC=` while a stop or
+/// a start may take longer than the unit gives (`Service::unit_timeout`), and `WATCHDOG=1` after half of
+/// `WATCHDOG_USEC`, but not while the runtime's workers do not answer: then systemd restarts the unit. A
+/// stop is under the total and is not watched so.
 ///
 /// An error of `build`, or a graph that cannot be run, is printed with its causes; the status is 78.
 ///
@@ -48,15 +54,23 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
         Ok(watch) => watch,
         Err(error) => return refuse(&console, Status::StartFailed, &format!("cannot take the signals: {error}"), ""),
     };
+    let shared = Arc::clone(&service.shared);
+    let refused = |status: Status, error: &str, hint: &str| {
+        let mut report = shared.report();
+        (report.status, report.why) = (status, error.to_owned());
+        shared.tell_end(&report);
+        watch.tell_manager(LAST_WORDS);
+        refuse(&console, status, error, hint)
+    };
     if let Err(error) = build(&mut service) {
-        return refuse(&console, Status::Configuration, &chain(error.as_ref()), "");
+        return refused(Status::Configuration, &chain(error.as_ref()), "");
     }
     if let Err(error) = service.check() {
-        return refuse(&console, Status::Configuration, &error.to_string(), error.hint());
+        return refused(Status::Configuration, &error.to_string(), error.hint());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&console, Status::StartFailed, &format!("cannot build the runtime: {error}"), ""),
+        Err(error) => return refused(Status::StartFailed, &format!("cannot build the runtime: {error}"), ""),
     };
     if let Some(to) = service.report_to.take() {
         console.report_to(to);
@@ -67,6 +81,7 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
     let status = report.status.code();
     watch.decided(status);
     console.finish(&report, LAST_WORDS);
+    watch.tell_manager(LAST_WORDS);
     runtime.shutdown_background();
     if let (true, Status::Clean, Reason::Signal(number)) = (by_signal, report.status, &report.reason) {
         die_by_signal(*number);

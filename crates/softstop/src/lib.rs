@@ -28,6 +28,8 @@ mod signal;
 mod steps;
 mod stream;
 mod supervise;
+#[cfg_attr(not(feature = "systemd"), path = "systemd_off.rs")]
+mod systemd;
 mod task;
 mod timeline;
 mod wait;

@@ -356,6 +356,14 @@ impl Machine {
         }
     }
 
+    /// When all that starts now has started or was cut; `None` where nothing does, or some of it has no
+    /// limit.
+    pub(crate) fn starting_until(&self) -> Option<Time> {
+        let starting = self.components.iter().enumerate().filter(|(_, c)| c.state == State::Starting);
+        let ends: Option<Vec<Time>> = starting.map(|(at, _)| self.limit(at)).collect();
+        ends?.into_iter().max()
+    }
+
     /// When `Tick` is to be sent; `None` as long as nothing waits for time.
     pub(crate) fn next_tick(&self) -> Option<Time> {
         if self.done {

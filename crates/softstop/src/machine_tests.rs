@@ -154,6 +154,48 @@ mod order {
 
 /// The table of latest ends. The stop begins at 10 s, so the end is at 34.8 s, and each of the
 /// two components has an unstated reserve of 4.1 s.
+mod starting_until {
+    use super::*;
+
+    fn until(limits: [Option<u64>; 2]) -> Rig {
+        let limit = |limit: Option<u64>| Limits { start: limit.map(ms), ..Limits::default() };
+        let node = |name, at: usize| Node { limits: limit(limits[at]), ..node(name, &[]) };
+        let mut rig = Rig::new(&[node("a", 0), node("b", 1)]);
+        rig.at(100, Event::Begin);
+        rig
+    }
+
+    #[test]
+    fn it_is_the_latest_limit_of_all_that_start_now() {
+        let mut rig = until([Some(5_000), Some(9_000)]);
+        assert_eq!(rig.machine.starting_until(), Some(ms(9_100)));
+
+        rig.at(200, Event::Ready(1));
+        assert_eq!(rig.machine.starting_until(), Some(ms(5_100)));
+
+        rig.at(300, Event::Ready(0));
+        assert_eq!(rig.machine.starting_until(), None, "nothing starts any more");
+    }
+
+    #[test]
+    fn one_start_without_a_limit_is_no_limit() {
+        let mut rig = until([Some(5_000), None]);
+        assert_eq!(rig.machine.starting_until(), None);
+
+        rig.at(200, Event::Ready(1));
+        assert_eq!(rig.machine.starting_until(), Some(ms(5_100)));
+    }
+
+    #[test]
+    fn a_stop_ends_it() {
+        let mut rig = until([Some(5_000), Some(9_000)]);
+
+        rig.at(200, sigterm());
+
+        assert_eq!(rig.machine.starting_until(), None);
+    }
+}
+
 mod latest_ends {
     use super::*;
 

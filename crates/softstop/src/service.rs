@@ -175,6 +175,16 @@ impl Service {
         self
     }
 
+    /// States what the systemd unit of this program gives it to stop (`TimeoutStopSec=`) and to start
+    /// (`TimeoutStartSec=`), the shorter of the two; 90 s unless stated, which is systemd's default. A
+    /// process is not told. [`main`](crate::main) asks systemd for more where the total, or the stated
+    /// limits of the components that are starting, go beyond it; starts without a limit are not extended.
+    #[cfg(feature = "systemd")]
+    pub fn unit_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.shared.unit.set_timeout(timeout);
+        self
+    }
+
     /// Makes a resource that its task left open a reason for exit status 84.
     pub fn strict(&mut self) -> &mut Self {
         lock(&self.shared.record).strict = true;

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     level: AtomicU8,
     pub(crate) readiness: Readiness,
     pub(crate) question: Question,
+    #[cfg(feature = "systemd")]
+    pub(crate) unit: crate::systemd::Unit,
     pub(crate) accounts: Mutex<BTreeMap<Name, Account>>,
     /// Each with the scope that registered it.
     pub(crate) emergency: Mutex<Vec<(u64, EmergencyHook)>>,
@@ -100,6 +102,8 @@ impl Shared {
             level: AtomicU8::new(0),
             readiness: Readiness::default(),
             question: Question::default(),
+            #[cfg(feature = "systemd")]
+            unit: crate::systemd::Unit::default(),
             accounts: Mutex::default(),
             emergency: Mutex::default(),
             record: Mutex::default(),

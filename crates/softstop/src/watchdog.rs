@@ -22,6 +22,7 @@ use crate::{
     report::{SignalReport, Status},
     shared::{Shared, lock},
     signal::{self, Asked, Signals, asks, exit_now},
+    systemd::{Flush, Notifier},
 };
 
 /// So much later than the runtime's own timers the thread steps in for them.
@@ -35,6 +36,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 pub(crate) struct Watch {
     /// The exit status once it is decided, plus one.
     decided: Arc<AtomicU16>,
+    manager: Flush,
 }
 
 impl Watch {
@@ -48,7 +50,8 @@ impl Watch {
                 shared.wake_by(shared.deadline());
             }
         });
-        let watch = Self { decided: Arc::new(AtomicU16::new(0)) };
+        let (notifier, manager) = Notifier::start(shared);
+        let watch = Self { decided: Arc::new(AtomicU16::new(0)), manager };
         let thread = Thread {
             shared: Arc::clone(shared),
             console: console.clone(),
@@ -56,6 +59,7 @@ impl Watch {
             first: None,
             asked: false,
             watch: watch.clone(),
+            notifier,
         };
         thread::Builder::new().name("softstop".to_owned()).spawn(move || thread.run(signals))?;
         Ok(watch)
@@ -64,6 +68,11 @@ impl Watch {
     /// The run has ended with this status: from now on the thread only sees the process out.
     pub(crate) fn decided(&self, status: u8) {
         self.decided.store(u16::from(status) + 1, Ordering::Release);
+    }
+
+    /// Waits until the service manager has been told of all that happened, but no longer than `limit`.
+    pub(crate) fn tell_manager(&self, limit: Duration) {
+        self.manager.wait(limit);
     }
 
     fn status(&self) -> Option<u8> {
@@ -81,6 +90,7 @@ struct Thread {
     /// The runtime has been asked, during this stop, whether it answers.
     asked: bool,
     watch: Watch,
+    notifier: Notifier,
 }
 
 impl Thread {
@@ -109,10 +119,11 @@ impl Thread {
                 self.shared.send(Message::Tick);
                 continue;
             }
+            let told = self.notifier.turn(&self.shared, now);
             // The driver takes notice of a stop in a moment; most are over before anybody needs to wake this thread.
             let waits = alarm.is_none() || !self.asked;
             let soon = (deadline.is_some() && waits).then(|| now.saturating_add(MOMENT));
-            let next = leave.into_iter().chain(alarm).chain(soon).min();
+            let next = leave.into_iter().chain(alarm).chain(soon).chain(told).min();
             self.shared.looks_at(next);
             let again = self.shared.alarm().map(|alarm| alarm.saturating_add(LATE));
             if (again, self.shared.deadline()) != (alarm, deadline) {
@@ -176,7 +187,7 @@ impl Thread {
 
     /// Tries the report and the emergency hooks, each on a thread of its own, then ends the
     /// process, no later than `latest`.
-    fn leave(&self, status: Status, latest: Time) -> ! {
+    fn leave(&mut self, status: Status, latest: Time) -> ! {
         if let Some(decided) = self.watch.status() {
             exit_now(decided);
         }
@@ -222,6 +233,7 @@ impl Thread {
                 break;
             }
         }
+        self.notifier.turn(&self.shared, self.shared.now());
         exit_now(status.code());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
+//! `unit=SECONDS`, `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
 //! `measure` note what is told of them. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
@@ -39,6 +39,10 @@ fn main() -> ExitCode {
 fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     if let Some(total) = args.seconds("total") {
         service.total(total);
+    }
+    #[cfg(feature = "systemd")]
+    if let Some(timeout) = args.seconds("unit") {
+        service.unit_timeout(timeout);
     }
     if args.has("dies") {
         service.dies_by_signal();
@@ -114,7 +118,7 @@ impl Args {
 
     fn limits(&self) -> Limits {
         Limits {
-            start: None,
+            start: self.seconds("start_limit"),
             drain: self.seconds("drain_limit"),
             cancel: self.seconds("cancel_limit"),
             save: self.seconds("save_limit"),
@@ -464,6 +468,7 @@ fn chain(service: &mut Service, args: &Arc<Args>) {
                 match own.text("how") {
                     "fails" => return Err("no connection".into()),
                     "panics" => panic!("no connection"),
+                    "gate" => gate().await,
                     "cooperates" => {
                         scope.cancelled().await;
                         return Err("the start was given up".into());

@@ -16,10 +16,13 @@ mod output;
 mod pipeline;
 mod starting;
 mod statuses;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod thread;
 mod window;
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::process::ExitStatusExt,
@@ -41,6 +44,7 @@ struct Lab {
     words: Vec<String>,
     dispositions: Vec<String>,
     before: Vec<String>,
+    variables: Vec<(String, OsString)>,
     report: bool,
     output: Option<(Stdio, Stdio)>,
 }
@@ -51,6 +55,7 @@ fn lab(words: &str) -> Lab {
         // A shell in the background, and nohup, start their children with signals ignored.
         dispositions: vec!["--default-signal=HUP,INT,QUIT,TERM,USR1".to_owned()],
         before: Vec::new(),
+        variables: Vec::new(),
         report: true,
         output: None,
     }
@@ -66,6 +71,13 @@ impl Lab {
     /// Started by another command, in front of its own words.
     fn started_by(mut self, words: &[&str]) -> Self {
         self.before = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Started with this variable in its environment.
+    #[cfg(feature = "systemd")]
+    fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -87,6 +99,11 @@ impl Lab {
         command.env("LAB_JOURNAL", dir.path().join("journal")).env("TOKIO_WORKER_THREADS", "2");
         // A backtrace of a debug build takes longer than all emergency hooks together may.
         command.env_remove("SOFTSTOP_REPORT").env("RUST_BACKTRACE", "0");
+        // What a service manager may have said to these tests is not meant for the program.
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            command.env_remove(name);
+        }
+        command.envs(self.variables);
         if self.report {
             command.env("SOFTSTOP_REPORT", dir.path().join("report.json"));
         }
