@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long the end of a run may wait for the last events to be put out.
-const LAST_EVENTS: Duration = Duration::from_millis(200);
+const LAST_EVENTS: Duration = Duration::from_millis(500);
 
 /// What has been told and not put out yet.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Outlet {
         }))
     }
 
-    /// Waits for the last events, at most 200 ms and half of what is `left`: a stop in its time stays that.
+    /// Waits for the last events, at most 500 ms and half of what is `left`: a stop in its time stays that.
     pub(crate) async fn finish(&self, task: PuttingOut, left: Duration) {
         self.queue.finish();
         let _ = tokio::time::timeout(LAST_EVENTS.min(left / 2), task.0).await;

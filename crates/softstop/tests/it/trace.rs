@@ -180,7 +180,7 @@ fn a_subscriber_that_blocks_holds_up_no_stop() {
     let took = begun.elapsed();
     assert_eq!(report.status, Status::Clean);
     assert!(report.took < ms(1_000), "{:?}", report.took);
-    assert!(took < ms(5_000), "the last events are waited for, for 200 ms: {took:?}");
+    assert!(took < ms(5_000), "the last events are waited for, for 500 ms: {took:?}");
     assert!(lines.take().is_empty());
     drop(allow);
 }
