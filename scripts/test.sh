@@ -55,9 +55,17 @@ tests() {
     fi
 }
 
+# What compiles with all features may not with one of them.
+each_feature_alone() {
+    for feature in "" serde testing tracing metrics systemd; do
+        cargo clippy --locked -p softstop --features "$feature" -- -D warnings || return 1
+    done
+}
+
 install_missing
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+step "each feature alone" each_feature_alone
 if command -v cargo-deny >/dev/null; then
     step "licences and bans" cargo deny --all-features --locked check bans licenses sources
 else
