@@ -396,6 +396,19 @@ impl Inner {
         family
     }
 
+    /// Shows `look` the state of this scope and of all nested in it, outermost first. What a scope that leaves
+    /// meanwhile has counted is seen once: there or in its parent.
+    pub(crate) fn each(&self, look: &mut impl FnMut(&Self, &Local)) {
+        let children = {
+            let local = lock(&self.local);
+            look(self, &local);
+            local.children.clone()
+        };
+        for child in children {
+            child.each(look);
+        }
+    }
+
     pub(crate) fn live(&self) -> usize {
         self.bell.heard();
         lock(&self.local).live
@@ -805,13 +818,14 @@ impl Inner {
         lock(&self.local).failures.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// A nested scope has gone, with those nested in it: its counts become its parent's.
+    /// A nested scope has gone, with those nested in it: its counts become its parent's. They stay here, too, for
+    /// a report in the making that has seen the parent without them.
     pub(crate) fn leave_parent(&self) {
         let Some(parent) = &self.parent else { return };
         for child in self.children() {
             child.leave_parent();
         }
-        let mut local = lock(&self.local);
+        let local = lock(&self.local);
         if !local.has_gone() {
             return; // What is left to do is the parent's.
         }
@@ -820,8 +834,7 @@ impl Inner {
         outer.cut_closes += local.cut_closes;
         outer.stuck_steps += local.stuck_steps;
         outer.children.retain(|child| child.id != self.id);
-        let groups = std::mem::take(&mut local.groups);
-        for group in groups.rows.into_iter().filter(Group::is_used) {
+        for group in local.groups.rows.iter().filter(|group| group.is_used()) {
             let name = format!("{}/{}", self.short_name(), group.name).into();
             let at = usize::from(outer.groups.find(&name, group.site));
             outer.groups.rows[at].restarts += group.restarts;
@@ -832,7 +845,7 @@ impl Inner {
                 *sum += n;
             }
         }
-        outer.ledger.absorb(&mut local.ledger);
+        outer.ledger.absorb(&local.ledger);
         drop((outer, local));
         drop(self.shared.forget_emergency(self.id));
     }

@@ -121,15 +121,15 @@ impl Ledger {
     }
 
     /// Takes over what a nested scope has counted.
-    pub(crate) fn absorb(&mut self, nested: &mut Self) {
-        for (kind, counts) in std::mem::take(&mut nested.kinds) {
-            for (sum, n) in self.kinds.entry(kind).or_default().iter_mut().zip(counts) {
+    pub(crate) fn absorb(&mut self, nested: &Self) {
+        for (kind, counts) in &nested.kinds {
+            for (sum, n) in self.kinds.entry(kind.clone()).or_default().iter_mut().zip(counts) {
                 *sum += n;
             }
         }
         self.leaked += nested.leaked;
         let room = MOST_LEAKS.saturating_sub(self.leaks.len());
-        self.leaks.extend(nested.leaks.drain(..).take(room));
+        self.leaks.extend(nested.leaks.iter().take(room).cloned());
     }
 
     /// How many closing acts wait here, and the opening number of the youngest.

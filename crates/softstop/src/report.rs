@@ -483,12 +483,13 @@ impl Shared {
             })
             .collect();
         let (mut leaks, mut leaked, mut cuts) = (Vec::new(), 0, 0);
-        for scope in record.scopes.iter().flat_map(Inner::family) {
-            let local = lock(&scope.local);
-            let (some, all) = local.ledger.leaks();
-            leaks.extend_from_slice(some);
-            leaked += all;
-            cuts += local.cut_saves + local.cut_closes + local.stuck_steps;
+        for scope in &record.scopes {
+            scope.each(&mut |_, local| {
+                let (some, all) = local.ledger.leaks();
+                leaks.extend_from_slice(some);
+                leaked += all;
+                cuts += local.cut_saves + local.cut_closes + local.stuck_steps;
+            });
         }
         let losses = self.losses(&record.scopes);
         let path = critical_path(&record);
@@ -568,8 +569,9 @@ fn steps(steps: &[(State, Time, Option<Time>)], began: Time, end: Time) -> Vec<S
 }
 
 fn resources(scope: &Arc<Inner>) -> Vec<ResourceGroup> {
-    let mut all: Vec<ResourceGroup> = Vec::new();
-    for row in scope.family().iter().flat_map(|s| lock(&s.local).ledger.kinds()) {
+    let (mut rows, mut all) = (Vec::new(), Vec::<ResourceGroup>::new());
+    scope.each(&mut |_, local| rows.extend(local.ledger.kinds()));
+    for row in rows {
         match all.iter_mut().find(|group| group.kind == row.kind) {
             Some(group) => {
                 group.opened += row.opened;
@@ -585,7 +587,9 @@ fn resources(scope: &Arc<Inner>) -> Vec<ResourceGroup> {
 }
 
 fn still_open(scope: &Arc<Inner>, now: Time) -> Vec<StillOpen> {
-    scope.family().iter().flat_map(|s| lock(&s.local).ledger.still_open(now)).collect()
+    let mut open = Vec::new();
+    scope.each(&mut |_, local| open.extend(local.ledger.still_open(now)));
+    open
 }
 
 fn critical_path(record: &Record) -> Vec<String> {
