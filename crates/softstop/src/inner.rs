@@ -850,6 +850,15 @@ impl Inner {
         drop(self.shared.forget_emergency(self.id));
     }
 
+    /// Whether a stop of a scope around this one saves what belongs in here.
+    pub(crate) fn is_saved_from_outside(&self) -> bool {
+        let mut pending = false;
+        if self.parent.as_ref().is_some_and(|parent| parent.phase() >= Phase::Saving) {
+            self.each(&mut |_, local| pending |= local.save_is_pending());
+        }
+        pending
+    }
+
     /// Lets go of everything: the run was dropped.
     pub(crate) fn dissolve(self: &Arc<Self>, reason: &Reason) {
         self.advance(Phase::Closing, None, reason);

@@ -114,6 +114,8 @@ impl Nested {
                             inner.give_up(Outcome::Aborted);
                             None
                         }
+                        // Whoever saves what is in here closes it as well.
+                        Action::Close(_) if inner.is_saved_from_outside() => Some(Event::Closed(0)),
                         _ => steps::carry_out(&inner, &action, machine.limit(0), machine.level(), &reason),
                     });
                 }

@@ -14,7 +14,7 @@ use std::{
 use softstop::{BoxError, Handle, Limits, Outcome, Reason, Scope, Service, Status};
 use tokio::sync::mpsc;
 
-use crate::support::{component, count, forever, ms, run, run_for, test_reason};
+use crate::support::{Log, component, count, forever, ms, run, run_for, test_reason};
 
 #[derive(Clone, Copy)]
 enum Through {
@@ -481,4 +481,38 @@ async fn an_item_that_came_between_the_look_at_the_queue_and_the_one_at_the_stop
     run(service).await;
 
     assert_eq!(taken.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_stop_from_outside_closed_what_the_service_was_still_saving() {
+    let log = Log::default();
+    let words = log.clone();
+    let (started, nested) = tokio::sync::oneshot::channel();
+    let mut service = Service::new("test");
+    service.component("c", (), async move |scope, ()| {
+        let nested = scope.nested("n");
+        let (save, close) = (words.clone(), words);
+        nested.on_stop(async move |_| {
+            tokio::time::sleep(ms(100)).await;
+            save.add("saved");
+            Ok(())
+        });
+        let close = async move |()| {
+            close.add("closed");
+            Ok(())
+        };
+        drop(nested.open("thing", async { Ok::<_, BoxError>(()) }, close).await?);
+        let _ = started.send(nested);
+        Ok(())
+    });
+    let outside = async move {
+        let nested = nested.await.unwrap();
+        tokio::time::sleep(ms(50)).await;
+        nested.stop(Limits::default()).await;
+    };
+
+    let (report, ()) = tokio::join!(run_for(service, ms(10)), outside);
+
+    assert_eq!(log.words(), ["saved", "closed"]);
+    assert_eq!((report.status, report.took), (Status::Clean, ms(100)), "{}", report.why);
 }
