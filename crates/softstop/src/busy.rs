@@ -7,16 +7,16 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::shared::lock;
+use crate::{
+    place::{Entry, Place},
+    shared::lock,
+};
 
 /// A poll or a destructor that takes so long is worth a name: nothing else runs on its worker.
 pub(crate) const LONG: Duration = Duration::from_millis(100);
@@ -50,15 +50,6 @@ pub(crate) struct Holder {
     pub(crate) slot: usize,
     pub(crate) doing: Doing,
     pub(crate) held: Duration,
-}
-
-/// Written by its own thread only; `since` is 0 while nothing is entered.
-#[derive(Default)]
-struct Place {
-    scope: AtomicU64,
-    /// Times four, plus what is done with it.
-    slot: AtomicU64,
-    since: AtomicU64,
 }
 
 static PLACES: Mutex<Vec<Arc<Place>>> = Mutex::new(Vec::new());
@@ -98,42 +89,34 @@ fn coarse_now() -> u64 {
 /// Runs `f` as what this thread is at. Also says how long it took, exact to some milliseconds.
 pub(crate) fn during<T>(scope: u64, slot: usize, doing: Doing, f: impl FnOnce() -> T) -> (T, Duration) {
     let began = coarse_now();
-    // Release throughout: a reader that sees a later word also sees that `since` was taken back.
-    let noted = MINE.try_with(|mine| {
-        mine.0.scope.store(scope, Ordering::Release);
-        mine.0.slot.store((slot as u64) << 2 | doing as u64, Ordering::Release);
-        mine.0.since.store(began, Ordering::Release);
-    });
+    // The slot times four, plus what is done with it.
+    let entry = Entry { scope, task: (slot as u64) << 2 | doing as u64, since: began };
+    let noted = MINE.try_with(|mine| mine.0.enter(entry));
     let value = f();
     if noted.is_ok() {
-        let _ = MINE.try_with(|mine| mine.0.since.store(0, Ordering::Release));
+        let _ = MINE.try_with(|mine| mine.0.leave());
     }
     (value, Duration::from_nanos(coarse_now().saturating_sub(began)))
 }
 
 /// From here to the end of `during` it is the destructor that runs.
 pub(crate) fn now_dropping() {
-    let _ = MINE.try_with(|mine| {
-        let slot = mine.0.slot.load(Ordering::Relaxed);
-        mine.0.slot.store(slot & !3 | Doing::Dropping as u64, Ordering::Release);
-    });
+    let _ = MINE.try_with(|mine| mine.0.change(|task| task & !3 | Doing::Dropping as u64));
 }
 
 /// All threads that have been inside one task for [`LONG`] or more, longest first.
 pub(crate) fn holders() -> Vec<Holder> {
     let now = coarse_now();
     let read = |place: &Arc<Place>| {
-        let since = place.since.load(Ordering::Acquire);
-        let (scope, slot) = (place.scope.load(Ordering::Acquire), place.slot.load(Ordering::Acquire));
+        let Entry { scope, task, since } = place.read()?;
         let held = Duration::from_nanos(now.saturating_sub(since));
-        let same = place.since.load(Ordering::Acquire) == since;
-        let doing = match slot & 3 {
+        let doing = match task & 3 {
             0 => Doing::Polling,
             1 => Doing::Dropping,
             _ => Doing::Job,
         };
-        let slot = usize::try_from(slot >> 2).ok()?;
-        (since > 0 && same && held >= LONG).then_some(Holder { scope, slot, doing, held })
+        let slot = usize::try_from(task >> 2).ok()?;
+        (held >= LONG).then_some(Holder { scope, slot, doing, held })
     };
     let mut holders: Vec<Holder> = lock(&PLACES).iter().filter_map(read).collect();
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.held));

@@ -6,7 +6,7 @@ use std::{
     panic::Location,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,8 +28,11 @@ use crate::{
     report::{Blocker, Failure, Saved, TaskGroup},
     scope::Hook,
     shared::{Shared, lock, nanos, next_number},
+    stage::Stage,
     task::{Guard, Job, Kind, Name, OUTCOMES, Outcome, Task, Tracked, current, mark_current_as_draining},
 };
+
+pub(crate) use crate::stage::Phase;
 
 /// Names of tasks that one scope keeps apart; the tasks of further names are counted together.
 const MOST_GROUPS: usize = 512;
@@ -37,22 +40,6 @@ const MOST_GROUPS: usize = 512;
 /// From so many tasks on they are woken from a worker: woken from outside, each would be handed over
 /// on its own, and the workers would fall asleep between two of them.
 const MANY: usize = 256;
-
-/// How far the stop of a scope has come, as its tasks see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Phase {
-    Running,
-    Unready,
-    Draining,
-    Cancelled,
-    Aborted,
-    Saving,
-    Closing,
-}
-
-const PHASES: [Phase; 7] =
-    [Phase::Running, Phase::Unready, Phase::Draining, Phase::Cancelled, Phase::Aborted, Phase::Saving, Phase::Closing];
 
 /// 24 bytes: there may be a million of them.
 struct Entry {
@@ -154,7 +141,7 @@ pub(crate) struct Inner {
     pub(crate) site: &'static Location<'static>,
     pub(crate) shared: Arc<Shared>,
     parent: Option<Arc<Inner>>,
-    phase: AtomicU8,
+    stage: Stage,
     told: Notify,
     /// The end of the present step, in nanoseconds; `u64::MAX` without one.
     limit: AtomicU64,
@@ -163,11 +150,6 @@ pub(crate) struct Inner {
     pub(crate) progress: Notify,
     /// For a component's scope: tells the driver of progress, once until it looks.
     bell: Bell,
-    /// Cooperative tasks of this scope and of those nested in it that have not had their first poll: each
-    /// might be one that drains. Counted without the lock, because that first poll is on everyone's way.
-    unpolled: AtomicUsize,
-    /// Whether somebody cares about every end of a task.
-    watched: AtomicBool,
     pub(crate) local: Mutex<Local>,
 }
 
@@ -186,14 +168,12 @@ impl Inner {
             site,
             shared,
             parent,
-            phase: AtomicU8::new(Phase::Running as u8),
+            stage: Stage::new(),
             told: Notify::new(),
             limit: AtomicU64::new(u64::MAX),
             reason: OnceLock::new(),
             progress: Notify::new(),
             bell: Bell::default(),
-            unpolled: AtomicUsize::new(0),
-            watched: AtomicBool::new(false),
             local: Mutex::new(Local {
                 phase: Phase::Running,
                 live: 0,
@@ -224,15 +204,16 @@ impl Inner {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        PHASES[usize::from(self.phase.load(Ordering::SeqCst))]
+        self.stage.phase()
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.reason.get().cloned()
     }
 
+    /// From now on the driver is told of progress.
     pub(crate) fn watch(&self) {
-        self.watched.store(true, Ordering::Release);
+        self.bell.watch();
     }
 
     // ---- the stop, from outside ---------------------------------------------------------
@@ -248,8 +229,7 @@ impl Inner {
             let _ = self.reason.set(reason.clone());
             self.watch();
             self.set_limit(limit);
-            // Against `first_polled`: one of the two sees what the other has done.
-            self.phase.store(local.phase as u8, Ordering::SeqCst);
+            self.stage.reach(local.phase);
             (local.children.clone(), local.live)
         };
         // Nested scopes first: who is woken here may look at them at once.
@@ -418,7 +398,7 @@ impl Inner {
         self.bell.heard();
         // Under the lock: else a task is missed that one that ends at this moment has just spawned.
         let local = lock(&self.local);
-        local.drainers + self.unpolled.load(Ordering::SeqCst)
+        local.drainers + self.stage.unpolled()
     }
 
     /// How the tasks ended so far, those of nested scopes under `nested/task`.
@@ -475,7 +455,7 @@ impl Inner {
             local.live += 1;
             local.drainers += usize::from(kind == Kind::Critical);
             if kind == Kind::Cooperative {
-                self.unpolled.fetch_add(1, Ordering::SeqCst);
+                self.stage.admit();
             }
         }
         admitted
@@ -497,7 +477,7 @@ impl Inner {
     fn report_progress(&self) {
         if self.parent.is_some() {
             self.progress.notify_one();
-        } else if self.watched.load(Ordering::Acquire) && self.bell.ring() {
+        } else if self.bell.ring() {
             self.shared.send(Message::Progress(self.component));
         }
     }
@@ -597,7 +577,7 @@ impl Inner {
 
     /// A cooperative task has had its first poll, in which it could have come to hold the drain.
     pub(crate) fn first_polled(&self) {
-        if self.unpolled.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() >= Phase::Draining {
+        if self.stage.first_polled() {
             self.report_progress();
         }
         if let Some(parent) = &self.parent {
@@ -886,7 +866,7 @@ impl Inner {
             nested.cancelled_at = local.cancelled_at;
             nested.drained = local.drained;
         }
-        child.phase.store(local.phase as u8, Ordering::Release);
+        child.stage.reach(local.phase);
         child.limit.store(inner.limit.load(Ordering::Acquire), Ordering::Release);
         if let Some(reason) = inner.reason() {
             let _ = child.reason.set(reason);

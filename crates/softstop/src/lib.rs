@@ -1,6 +1,7 @@
 #![doc = include_str!("front.md")]
 
 // In reading order: the way in, the decisions, the hands, the records, the edges.
+mod alarm;
 mod answer;
 mod bell;
 mod busy;
@@ -18,6 +19,7 @@ mod machine;
 mod nested;
 #[cfg_attr(not(any(feature = "metrics", feature = "tracing")), path = "outlet_off.rs")]
 mod outlet;
+mod place;
 mod plan;
 mod probe;
 mod report;
@@ -25,9 +27,11 @@ mod scope;
 mod service;
 mod shared;
 mod signal;
+mod stage;
 mod steps;
 mod stream;
 mod supervise;
+mod sync;
 #[cfg_attr(not(feature = "systemd"), path = "systemd_off.rs")]
 mod systemd;
 mod task;

@@ -12,6 +12,7 @@ use std::{
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 use crate::{
+    alarm::Alarm,
     answer::Question,
     driver::Message,
     events::Observers,
@@ -48,9 +49,7 @@ pub(crate) struct Shared {
     pub(crate) end_told: AtomicBool,
     components: AtomicUsize,
     /// When the driver wants to be woken even if the runtime's timers do not answer.
-    alarm: AtomicU64,
-    /// When the plain thread looks at the latest; `u64::MAX` if only when it is woken.
-    looks: AtomicU64,
+    alarm: Alarm,
     pub(crate) probe: OnceLock<Box<dyn Probe>>,
     /// Wakes the plain thread, where there is one.
     pub(crate) wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -111,8 +110,7 @@ impl Shared {
             outlet,
             end_told: AtomicBool::new(false),
             components: AtomicUsize::new(0),
-            alarm: AtomicU64::new(u64::MAX),
-            looks: AtomicU64::new(u64::MAX),
+            alarm: Alarm::new(),
             probe: OnceLock::new(),
             wake: OnceLock::new(),
         }
@@ -144,28 +142,33 @@ impl Shared {
     }
 
     pub(crate) fn alarm(&self) -> Option<Time> {
-        let alarm = self.alarm.load(Ordering::SeqCst);
-        (alarm != u64::MAX).then(|| Duration::from_nanos(alarm))
+        let due = self.alarm.due();
+        (due != Alarm::NEVER).then(|| Duration::from_nanos(due))
     }
 
     /// Sets the driver's next alarm.
-    pub(crate) fn set_alarm(&self, at: Option<Time>) {
-        self.alarm.store(at.map_or(u64::MAX, nanos), Ordering::SeqCst);
-        self.wake_by(at);
+    pub(crate) fn set_alarm(&self, due: Option<Time>) {
+        if self.alarm.set(due.map_or(Alarm::NEVER, nanos)) {
+            self.wake();
+        }
     }
 
-    /// Sees to it that the plain thread looks no later than `at`: it is woken only if it would. Stored
-    /// before this, an alarm is seen by its last look before it waits, or its waiting is seen here.
+    /// Sees to it that the plain thread looks no later than at `at`, and at what was stored before this.
     pub(crate) fn wake_by(&self, at: Option<Time>) {
-        if let (Some(at), Some(wake)) = (at, self.wake.get())
-            && nanos(at) < self.looks.load(Ordering::SeqCst)
-        {
+        if at.is_some_and(|at| self.alarm.is_late_for(nanos(at))) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
             wake();
         }
     }
 
+    /// The plain thread is about to wait until `at`. It has to look once more after this.
     pub(crate) fn looks_at(&self, at: Option<Time>) {
-        self.looks.store(at.map_or(u64::MAX, nanos), Ordering::SeqCst);
+        self.alarm.looks_at(at.map_or(Alarm::NEVER, nanos));
     }
 
     pub(crate) fn set_begun(&self, at: Time) {

@@ -10,14 +10,11 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::{
-    sync::futures::Notified,
-    task::coop::{Unconstrained, has_budget_remaining, unconstrained},
-};
 
 use crate::{
     inner::{Inner, Phase},
     machine::Reason,
+    sync::{Notified, Unconstrained, has_budget_remaining, unconstrained},
 };
 
 pin_project! {
