@@ -22,6 +22,7 @@ mod nested;
 mod observe;
 mod order;
 mod process;
+mod races;
 mod report;
 mod starts;
 mod support;
