@@ -95,6 +95,8 @@ pub(crate) struct Local {
     tasks: Slab<Entry>,
     /// When a task counts as stuck, after it was aborted for being idle; by its slot.
     stuck_at: BTreeMap<usize, Time>,
+    /// After a cancel: tasks that were left at the last look, and when the last one was seen to have gone.
+    seen: (usize, Time),
     enrolled: u32,
     groups: Groups,
     children: Vec<Arc<Inner>>,
@@ -180,6 +182,7 @@ impl Inner {
                 drainers: 0,
                 tasks: Slab::new(),
                 stuck_at: BTreeMap::new(),
+                seen: (0, Time::ZERO),
                 enrolled: 0,
                 groups: Groups::default(),
                 children: Vec::new(),
@@ -224,6 +227,7 @@ impl Inner {
             let mut local = lock(&self.local);
             if phase == Phase::Cancelled && local.phase < phase {
                 local.cancelled_at = self.shared.now();
+                local.seen = (local.live, local.cancelled_at);
             }
             local.phase = local.phase.max(phase);
             let _ = self.reason.set(reason.clone());
@@ -295,18 +299,25 @@ impl Inner {
     }
 
     /// Aborts the tasks that were not polled for `idle`; returns when to look again. What has not
-    /// gone 100 ms later is stuck; so is at once a blocking job, which cannot be aborted.
+    /// gone 100 ms later is stuck; so is at once a blocking job, which cannot be aborted. While tasks keep
+    /// going the 100 ms start anew: those that are left wait for a processor only.
     pub(crate) fn abort_idle(&self, idle: Duration) -> Option<Time> {
         let now = self.shared.now();
         let (mut handles, mut next) = (Vec::new(), None::<Time>);
         let children = {
             let mut local = lock(&self.local);
-            let Local { tasks, groups, cancelled_at, stuck_at, stuck_steps, .. } = &mut *local;
+            if local.live < local.seen.0 {
+                local.seen = (local.live, now);
+            }
+            let Local { tasks, groups, cancelled_at, seen: (_, moved), stuck_at, stuck_steps, .. } = &mut *local;
             let (mut stuck, mut drains) = (0, 0);
             for (slot, entry) in tasks.iter_mut().filter(|(_, entry)| !entry.stuck) {
                 if !entry.kind.cooperates() {
                     // Aborted when it was cancelled: it should have gone long ago.
-                    stuck_at.insert(slot, *cancelled_at + ABORT_GRACE);
+                    stuck_at.insert(slot, *moved + ABORT_GRACE);
+                }
+                if let Some(at) = stuck_at.get_mut(&slot).filter(|_| entry.kind != Kind::Blocking) {
+                    *at = (*at).max(*moved + ABORT_GRACE);
                 }
                 let polled = Duration::from_millis(entry.polled.into());
                 let idle_at = cancelled_at.saturating_add(polled).saturating_add(idle);

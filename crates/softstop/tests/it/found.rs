@@ -14,7 +14,7 @@ use std::{
 use softstop::{BoxError, Handle, Limits, Outcome, Reason, Scope, Service, Status};
 use tokio::sync::mpsc;
 
-use crate::support::{Log, component, count, forever, ms, run, run_for, test_reason};
+use crate::support::{Log, component, count, forever, ms, run, run_for, test_reason, with};
 
 #[derive(Clone, Copy)]
 enum Through {
@@ -515,4 +515,33 @@ async fn a_nested_stop_from_outside_closed_what_the_service_was_still_saving() {
 
     assert_eq!(log.words(), ["saved", "closed"]);
     assert_eq!((report.status, report.took), (Status::Clean, ms(100)), "{}", report.why);
+}
+
+/// Takes its time to be dropped.
+struct Heavy;
+
+impl Drop for Heavy {
+    fn drop(&mut self) {
+        let until = std::time::Instant::now() + ms(30);
+        while std::time::Instant::now() < until {
+            std::thread::park_timeout(ms(30));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tasks_that_waited_for_a_processor_only_were_condemned_as_stuck() {
+    let service = with(async |scope| {
+        for _ in 0..50 {
+            scope.spawn("heavy", async {
+                let _heavy = Heavy;
+                forever().await
+            });
+        }
+        Ok(())
+    });
+
+    let report = run_for(service, ms(50)).await;
+
+    assert_eq!((report.status, count(&report, "heavy", Outcome::Cancelled)), (Status::Clean, 50), "{report}");
 }
