@@ -73,6 +73,7 @@ else
     echo "cargo-deny is not installed: licence and ban checks NOT run (cargo install cargo-deny --locked)"
 fi
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+step "models" cargo test --locked --manifest-path crates/softstop/models/Cargo.toml --target-dir target/models
 step "documentation tests" cargo test --locked --doc --workspace --all-features --no-fail-fast
 
 heading "tests"
