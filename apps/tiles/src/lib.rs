@@ -1,0 +1,6 @@
+//! All map tiles of an area in one file: nothing is asked for twice and nothing is lost, however it stops.
+//!
+//! Modules in reading order: [`hilbert`] numbers the tiles of a zoom level, [`grid`] knows where they lie.
+
+pub mod grid;
+pub mod hilbert;
