@@ -1,10 +1,18 @@
 //! All map tiles of an area in one file: nothing is asked for twice and nothing is lost, however it stops.
 //!
-//! Modules in reading order: [`hilbert`] numbers the tiles of a zoom level, [`grid`] knows where they lie; [`area`] is what is wanted,
-//! [`ids`] a set of tiles that are there, [`cover`] the difference.
+//! Modules in reading order:
+//!
+//! - What is wanted: [`hilbert`] numbers the tiles of a zoom, [`grid`] knows where they lie, [`area`] is a part of the world, [`ids`] a set
+//!   of tiles that are there, [`cover`] the difference.
+//! - Where from: [`template`] writes the addresses of tiles, [`source`] reads how a server describes its own, [`address`] follows
+//!   redirects, [`policy`] knows what operators forbid.
 
+pub mod address;
 pub mod area;
 pub mod cover;
 pub mod grid;
 pub mod hilbert;
 pub mod ids;
+pub mod policy;
+pub mod source;
+pub mod template;
