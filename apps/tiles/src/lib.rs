@@ -6,13 +6,18 @@
 //!   of tiles that are there, [`cover`] the difference.
 //! - Where from: [`template`] writes the addresses of tiles, [`source`] reads how a server describes its own, [`address`] follows
 //!   redirects, [`policy`] knows what operators forbid.
+//! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
 
 pub mod address;
+pub mod answer;
 pub mod area;
+pub mod check;
 pub mod cover;
 pub mod grid;
+pub mod headers;
 pub mod hilbert;
 pub mod ids;
+pub mod pace;
 pub mod policy;
 pub mod source;
 pub mod template;
