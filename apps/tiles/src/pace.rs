@@ -1,7 +1,7 @@
 //! How many requests a host gets at once, and how many a second. Pure: `(event, now) -> limits`.
 //!
 //! Two limits, because hosts have two kinds: what a host *can* shows in its latency and its errors and limits the number of requests
-//! at once ([`slots`]); what it *allows* shows in refusals and limits their rate ([`allowance`]). Fewer slots do not cure a refusal.
+//! at once (`slots`); what it *allows* shows in refusals and limits their rate (`allowance`). Fewer slots do not cure a refusal.
 //!
 //! A refusal stops all requests to the host for as long as it says. Then one request goes ahead, and the rest follow when it was
 //! accepted. Where every answer is an error there are ten requests a second, until one is not.
