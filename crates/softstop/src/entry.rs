@@ -68,7 +68,11 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
     if let Err(error) = service.check() {
         return refused(Status::Configuration, &error.to_string(), error.hint());
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = match service.current_thread {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refused(Status::StartFailed, &format!("cannot build the runtime: {error}"), ""),
     };
@@ -78,12 +82,12 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
     let by_signal = service.dies_by_signal;
     let report = runtime.block_on(service.run_with(std::future::pending(), true));
     // Decided before any output: a closed stderr changes nothing.
-    let status = report.status.code();
+    let status = report.code();
     watch.decided(status);
     console.finish(&report, LAST_WORDS);
     watch.tell_manager(LAST_WORDS);
     runtime.shutdown_background();
-    if let (true, Status::Clean, Reason::Signal(number)) = (by_signal, report.status, &report.reason) {
+    if let (true, 0, Reason::Signal(number)) = (by_signal, status, &report.reason) {
         die_by_signal(*number);
     }
     if something_is_stuck(&report) {

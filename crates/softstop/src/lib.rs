@@ -60,8 +60,8 @@ pub use machine::{Level, Reason, ServiceState, State};
 pub use nested::{Nested, NestedEnd};
 pub use plan::{Limits, Plan, PlanError};
 pub use report::{
-    Blocker, ComponentReport, Failure, Leak, Loss, Report, ResourceGroup, SCHEMA_VERSION, Saved, SignalReport, Status,
-    StepReport, StillOpen, TaskGroup,
+    Blocker, ComponentReport, Exit, Failure, Leak, Loss, Report, ResourceGroup, SCHEMA_VERSION, Saved, SignalReport,
+    Status, StepReport, StillOpen, TaskGroup,
 };
 pub use scope::{End, Flag, Scope};
 pub use service::{Dep, Handle, Needs, Options, Service};

@@ -65,7 +65,7 @@ pub(crate) fn missed(count: u64) {
 
 fn stopped(report: &Report) {
     let (reason, level) = (reason_kind(&report.reason), report.level.to_string());
-    let status = report.status.code().to_string();
+    let status = report.code().to_string();
     counter!("softstop_stops_total", "reason" => reason, "level" => level, "status" => status).increment(1);
     histogram!("softstop_stop_seconds").record(report.took.as_secs_f64());
     for component in &report.components {

@@ -371,7 +371,19 @@ pub struct Report {
     pub critical_path: Vec<String>,
     /// The exit status.
     pub status: Status,
+    /// The program's own status, as [`Scope::exit_status`](crate::Scope::exit_status) was told; the number of a clean stop.
+    pub exit: Option<Exit>,
     /// Why it is this status.
+    pub why: String,
+}
+
+/// What a program says of its own end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exit {
+    /// The number, for `exit`.
+    pub code: u8,
+    /// Why, in a few words.
     pub why: String,
 }
 
@@ -407,6 +419,7 @@ pub(crate) struct Record {
     /// The total was over.
     pub(crate) overrun: bool,
     pub(crate) strict: bool,
+    pub(crate) exit: Option<Exit>,
     pub(crate) ended: Option<Time>,
     /// The report of a run that has ended.
     pub(crate) last: Option<Report>,
@@ -524,6 +537,7 @@ impl Shared {
             notes,
             critical_path: path,
             status: Status::Clean,
+            exit: record.exit.clone(),
             why: String::new(),
         };
         (report.status, report.why) = report.judge(&record, cuts);
@@ -644,9 +658,20 @@ impl Report {
         if record.strict && self.leaked + open > 0 {
             return (Status::Leaked, format!("{} left open by their tasks, {open} still held", self.leaked));
         }
+        if let Some(Exit { why, .. }) = &self.exit {
+            return (Status::Clean, why.clone());
+        }
         let held =
             if open > 0 { format!("; {} still held by somebody", plural(open, "resource")) } else { String::new() };
         (Status::Clean, format!("everything ended in its time{held}"))
+    }
+
+    /// The exit status as a number: that of [`status`](Report::status), or after a clean stop the program's own.
+    pub fn code(&self) -> u8 {
+        match &self.exit {
+            Some(exit) if self.status == Status::Clean => exit.code,
+            _ => self.status.code(),
+        }
     }
 
     /// The report on one line, for a log.
@@ -661,9 +686,9 @@ impl Report {
             plural(asked as u64, "component"),
             text(self.took),
             self.status,
-            self.status.code()
+            self.code()
         );
-        if self.status != Status::Clean {
+        if self.code() != 0 {
             line.push_str(&format!(" ({})", self.why));
         }
         if self.leaked > 0 {
@@ -705,7 +730,7 @@ impl Report {
             "deaf_ms": self.deaf.map(ms),
             "notes": self.notes,
             "critical_path": self.critical_path,
-            "status": self.status.code(),
+            "status": self.code(),
             "outcome": self.status.to_string(),
             "why": self.why,
         })

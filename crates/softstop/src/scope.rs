@@ -7,7 +7,7 @@ use crate::{
     events::Event,
     inner::{Inner, Phase},
     machine::{Level, Reason},
-    report::{Loss, TaskGroup},
+    report::{Exit, Loss, TaskGroup},
     shared::lock,
     task::{Kind, Name, Task},
     wait::{Before, Draining, Told},
@@ -295,6 +295,38 @@ impl Scope {
     /// Whether the scope was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.inner.phase() >= Phase::Cancelled
+    }
+
+    // ---- the end ---------------------------------------------------------------------------
+
+    /// Says with what status the program ends if its stop is clean, and why in a few words; the last call counts.
+    ///
+    /// For jobs that end by themselves and have more to say than that they ended: a part could not be done, there was nothing
+    /// to do, the rest has to wait. It stops nothing. A stop that is not clean keeps its own [`Status`](crate::Status), so
+    /// numbers from 78 to 85 would say two things. With [`dies_by_signal`](crate::Service::dies_by_signal) any other number than 0
+    /// goes before the signal.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut service = softstop::Service::new("copy");
+    /// let job = service.component("copy", (), async |scope, ()| {
+    ///     scope.spawn_with("copy", async |scope| {
+    ///         let failed = 2;
+    ///         scope.exit_status(3, format!("{failed} files could not be copied"));
+    ///         Ok(())
+    ///     });
+    ///     Ok(())
+    /// });
+    /// service.options(job).main_job();
+    /// let report = service.run(std::future::pending()).await;
+    /// assert_eq!((report.code(), report.why.as_str()), (3, "2 files could not be copied"));
+    /// # }
+    /// ```
+    pub fn exit_status(&self, code: u8, why: impl Into<String>) {
+        lock(&self.inner.shared.record).exit = Some(Exit { code, why: why.into() });
     }
 
     // ---- saving and the account -------------------------------------------------------------

@@ -123,6 +123,7 @@ pub struct Service {
     pub(crate) budget: Budget,
     pub(crate) report_to: Option<ReportTo>,
     pub(crate) dies_by_signal: bool,
+    pub(crate) current_thread: bool,
     pub(crate) shared: Arc<Shared>,
     messages: UnboundedReceiver<Message>,
     hooks: Hooks,
@@ -150,6 +151,7 @@ impl Service {
             budget: Budget::default(),
             report_to: None,
             dies_by_signal: false,
+            current_thread: false,
             life: Life(Arc::clone(&shared)),
             shared,
             messages,
@@ -202,6 +204,14 @@ impl Service {
     /// shows 130 for SIGINT and 143 for SIGTERM) instead of returning 0.
     pub fn dies_by_signal(&mut self) -> &mut Self {
         self.dies_by_signal = true;
+        self
+    }
+
+    /// Lets [`main`](crate::main) run everything on one thread, besides blocking jobs: for a program that waits more than it
+    /// computes, less processor time than with a worker for each processor. A task that holds that thread holds up all
+    /// others, and the stop; signals, the total and the report do not need it.
+    pub fn current_thread(&mut self) -> &mut Self {
+        self.current_thread = true;
         self
     }
 

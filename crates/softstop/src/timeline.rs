@@ -20,7 +20,7 @@ pub(crate) fn draw(report: &Report, width: usize) -> String {
         text(report.total),
         report.level,
         report.status,
-        report.status.code()
+        report.code()
     );
     let mut rows: Vec<&ComponentReport> = report.components.iter().filter(|c| c.asked.is_some()).collect();
     rows.sort_by_key(|c| (c.asked, c.stopped));

@@ -116,7 +116,7 @@ fn stopped(report: &Report, at_ms: f64) {
             put_out!(
                 $level, "softstop.stopped", "stopped",
                 service = report.service.as_str(), reason = %report.reason, level = %report.level,
-                status = u64::from(report.status.code()), outcome = %report.status, why = report.why.as_str(),
+                status = u64::from(report.code()), outcome = %report.status, why = report.why.as_str(),
                 took_ms = ms(report.took), at_ms
             )
         };

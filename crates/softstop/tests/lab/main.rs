@@ -2,7 +2,7 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `unit=SECONDS`, `dies` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
+//! `unit=SECONDS`, `dies`, `one_thread` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
 //! `measure` note what is told of them. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
@@ -46,6 +46,9 @@ fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     }
     if args.has("dies") {
         service.dies_by_signal();
+    }
+    if args.has("one_thread") {
+        service.current_thread();
     }
     if args.has("strict") {
         service.strict();
@@ -612,8 +615,12 @@ fn mixed(service: &mut Service, args: &Arc<Args>) {
         Ok(())
     });
     service.options(job).cancel(Duration::from_millis(if held { 9000 } else { 200 }));
-    if args.has("main_job") {
-        let job = service.component("main job", part, async |scope, ()| {
+    let exit = args.text("exit").parse().ok();
+    if args.has("main_job") || exit.is_some() {
+        let job = service.component("main job", part, async move |scope, ()| {
+            if let Some(code) = exit {
+                scope.exit_status(code, "2 files could not be copied");
+            }
             scope.spawn("once", async {
                 gate().await;
                 Ok(())

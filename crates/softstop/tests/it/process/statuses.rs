@@ -26,6 +26,42 @@ fn a_finished_main_job_is_0() {
 }
 
 #[test]
+fn a_clean_stop_ends_with_the_programs_own_status() {
+    for (scenario, signal) in [("mixed exit=3", None), ("mixed exit=3 one_thread dies", Some(Signal::TERM))] {
+        let mut lab = lab(scenario).start();
+        lab.noted("ready");
+
+        match signal {
+            None => lab.open_gate(),
+            Some(signal) => lab.signal(signal),
+        }
+
+        let ended = lab.end().left_with(3).printed("clean, status 3 (2 files could not be copied)");
+        assert_eq!(ended.report()["outcome"], "clean");
+    }
+}
+
+#[test]
+fn a_stop_that_is_not_clean_keeps_its_status_whatever_the_program_says() {
+    let mut lab = lab("mixed exit=3 loss").start();
+    lab.noted("ready");
+
+    lab.signal(Signal::INT);
+
+    lab.end().left_with(85).printed("data lost, status 85 (3 items lost");
+}
+
+#[test]
+fn one_thread_is_enough() {
+    let mut lab = lab("mixed one_thread dies").start();
+    lab.noted("ready");
+
+    lab.signal(Signal::TERM);
+
+    lab.end().died_by(Signal::TERM).printed("stopped: SIGTERM, 3 components");
+}
+
+#[test]
 fn a_cycle_is_78_and_the_path_is_drawn() {
     let ended = lab("circle").start().end();
 
