@@ -8,6 +8,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{IsTerminal, Write as _, stderr},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,7 +23,7 @@ use crate::{
     events::Event,
     inner::Inner,
     machine::{Level, Reason, State, Time, signal_name},
-    report::{Report, plural, text},
+    report::{Report, Status, plural, text},
     shared::{Shared, lock},
     task::Outcome,
     timeline::shorten,
@@ -47,6 +48,9 @@ const QUIET: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(30);
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// Makes the line for a terminal of so many columns; nothing for none.
+pub(crate) type StatusLine = Box<dyn Fn(usize) -> String + Send>;
+
 pub(crate) enum Say {
     Event(Event),
     Stopping(Reason),
@@ -54,6 +58,8 @@ pub(crate) enum Say {
     Ignored(i32),
     Dump,
     Text(String),
+    /// Draw this below everything else from now on.
+    Line(StatusLine),
     /// Say this at last, answer, and say nothing more.
     Last(String, Sender<()>),
 }
@@ -76,13 +82,14 @@ impl Console {
             // Within the quiet time nobody is told of anything else: the thread is not woken for it.
             let loud =
                 || of.upgrade().is_some_and(|shared| shared.begun().is_some_and(|at| shared.now() >= at + QUIET));
-            if matches!(event, Event::Stopping { .. }) || loud() {
+            if matches!(event, Event::Stopping { .. } | Event::Said { .. }) || loud() {
                 events.say(Say::Event(event.clone()));
             }
         });
         let printer = Printer {
             shared: Arc::clone(shared),
             live: stderr().is_terminal(),
+            line: None,
             begun: None,
             changes: Vec::new(),
             summed_up: false,
@@ -108,8 +115,8 @@ impl Console {
         let _ = receiver.recv_timeout(limit);
     }
 
-    /// Writes the report where it was asked for, and the last line.
-    pub(crate) fn finish(&self, report: &Report, limit: Duration) {
+    /// Writes the report where it was asked for, and the last line; where it is to be quiet, only if the stop was not clean.
+    pub(crate) fn finish(&self, report: &Report, quiet: bool, limit: Duration) {
         let mut words = String::new();
         let from_environment = std::env::var_os(REPORT_VARIABLE).filter(|value| !value.is_empty());
         let asked = from_environment.map(|value| match value.to_str() {
@@ -130,8 +137,10 @@ impl Console {
         if report.level == Level::Abandon && to != Some(ReportTo::Timeline) {
             words.push_str(&given_up(report));
         }
-        words.push_str(&report.line());
-        words.push('\n');
+        if !quiet || report.status != Status::Clean {
+            words.push_str(&report.line());
+            words.push('\n');
+        }
         self.last(words, limit);
     }
 }
@@ -199,6 +208,7 @@ struct Printer {
     shared: Arc<Shared>,
     /// A live block instead of one line per change.
     live: bool,
+    line: Option<StatusLine>,
     begun: Option<Time>,
     /// State changes not printed yet: several of one component in a moment are one line.
     changes: Vec<(String, State, Time)>,
@@ -228,6 +238,9 @@ impl Printer {
         if !self.changes.is_empty() {
             return Some(MOMENT);
         }
+        if self.live && self.line.is_some() {
+            return Some(REDRAW);
+        }
         let loud = self.begun? + QUIET;
         let now = self.shared.now();
         if now < loud {
@@ -251,7 +264,9 @@ impl Printer {
                 self.changes.retain(|(name, _, _)| *name != component);
                 self.changes.push((component, state, at));
             }
+            Say::Event(Event::Said { text, .. }) => self.print(&(text + "\n")),
             Say::Event(_) => {}
+            Say::Line(line) => self.line = Some(line),
             Say::Hurrying => {
                 self.print("hurrying: no more draining; saving and closing keep their time; Ctrl+C in 1 s gives up\n");
             }
@@ -290,21 +305,38 @@ impl Printer {
     /// The quiet second is over, or the live block is to be drawn again.
     fn time(&mut self) {
         self.print_changes();
-        if !self.loud() {
+        if self.live {
+            self.draw();
+        }
+        if !self.loud() || self.live {
             return;
         }
-        if self.live {
-            self.erase();
-            let width = usize::from(terminal_width().unwrap_or(80)).max(20);
-            let block = block(&self.shared, self.begun.unwrap_or_default());
-            let lines: Vec<String> = block.lines().map(|line| shorten(line, width - 1)).collect();
-            self.write(&(lines.join("\n") + "\n"));
-            self.drawn = lines.len();
-        } else if !self.summed_up {
+        if !self.summed_up {
             let block = block(&self.shared, self.begun.unwrap_or_default());
             self.print(&block);
         }
         self.summed_up = true;
+    }
+
+    /// Draws the live block and the line of the program anew.
+    fn draw(&mut self) {
+        let width = usize::from(terminal_width().unwrap_or(80)).max(20);
+        let mut text = String::new();
+        if self.loud() {
+            text = block(&self.shared, self.begun.unwrap_or_default());
+        }
+        if let Some(line) = &self.line {
+            // A program whose line cannot be made goes on without one.
+            match catch_unwind(AssertUnwindSafe(|| line(width - 1))) {
+                Ok(line) if line.is_empty() => {}
+                Ok(line) => text.push_str(&(line + "\n")),
+                Err(_) => self.line = None,
+            }
+        }
+        let lines: Vec<String> = text.lines().map(|line| shorten(line, width - 1) + "\n").collect();
+        let erase = self.erasure();
+        self.write(&(erase + &lines.concat()));
+        self.drawn = lines.len();
     }
 
     fn print_changes(&mut self) {
@@ -314,18 +346,19 @@ impl Printer {
         }
     }
 
-    /// Prints above the live block.
+    /// Prints above the live block, which is drawn anew when it is its time.
     fn print(&mut self, words: &str) {
-        self.erase();
+        let erase = self.erasure();
+        self.write(&erase);
         self.print_changes();
         self.write(words);
     }
 
-    fn erase(&mut self) {
-        if self.drawn > 0 {
+    fn erasure(&mut self) -> String {
+        match std::mem::take(&mut self.drawn) {
+            0 => String::new(),
             // To the first column, which an echoed ^C has left, up by so many lines, clear to the end.
-            self.write(&format!("\r\x1b[{}A\x1b[J", self.drawn));
-            self.drawn = 0;
+            lines => format!("\r\x1b[{lines}A\x1b[J"),
         }
     }
 

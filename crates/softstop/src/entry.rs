@@ -79,12 +79,15 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
     if let Some(to) = service.report_to.take() {
         console.report_to(to);
     }
-    let by_signal = service.dies_by_signal;
+    if let Some(line) = service.status_line.take() {
+        console.say(Say::Line(line));
+    }
+    let (by_signal, quiet) = (service.dies_by_signal, service.quiet);
     let report = runtime.block_on(service.run_with(std::future::pending(), true));
     // Decided before any output: a closed stderr changes nothing.
     let status = report.code();
     watch.decided(status);
-    console.finish(&report, LAST_WORDS);
+    console.finish(&report, quiet, LAST_WORDS);
     watch.tell_manager(LAST_WORDS);
     runtime.shutdown_background();
     if let (true, 0, Reason::Signal(number)) = (by_signal, status, &report.reason) {

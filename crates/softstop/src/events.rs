@@ -120,6 +120,15 @@ pub enum Event {
         /// When.
         at: Duration,
     },
+    /// A component has something to say to whoever watches; see [`Scope::say`](crate::Scope::say).
+    Said {
+        /// The component, with nested scopes after slashes.
+        component: String,
+        /// What.
+        text: String,
+        /// When.
+        at: Duration,
+    },
     /// The service has stopped, and this is its report: the last event. What the hooks
     /// [after the stop](crate::Service::after_stop) add is not in it.
     Stopped {
@@ -146,6 +155,7 @@ impl Event {
             | Self::Straggler { at, .. }
             | Self::Saved { at, .. }
             | Self::Lost { at, .. }
+            | Self::Said { at, .. }
             | Self::Stopped { at, .. } => *at,
         }
     }

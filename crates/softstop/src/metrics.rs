@@ -54,7 +54,11 @@ pub(crate) fn put_out(event: &Event, components: &[String]) {
         }
         Event::Stopped { report, .. } => stopped(report),
         // The level and the stragglers stand in the report of the end; the saves are steps of it.
-        Event::Stopping { .. } | Event::Level { .. } | Event::Straggler { .. } | Event::Saved { .. } => {}
+        Event::Said { .. }
+        | Event::Stopping { .. }
+        | Event::Level { .. }
+        | Event::Straggler { .. }
+        | Event::Saved { .. } => {}
     }
 }
 

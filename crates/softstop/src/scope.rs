@@ -297,7 +297,14 @@ impl Scope {
         self.inner.phase() >= Phase::Cancelled
     }
 
-    // ---- the end ---------------------------------------------------------------------------
+    // ---- words and the end -------------------------------------------------------------------
+
+    /// Tells whoever watches: an [`Event`]. [`main`](crate::main) prints it to stderr as a line, above what it draws there,
+    /// and holds nothing up for that; with [`run`](crate::Service::run) nobody prints it.
+    pub fn say(&self, text: impl Into<String>) {
+        let shared = &self.inner.shared;
+        shared.tell(&Event::Said { component: self.name().to_owned(), text: text.into(), at: shared.now() });
+    }
 
     /// Says with what status the program ends if its stop is clean, and why in a few words; the last call counts.
     ///

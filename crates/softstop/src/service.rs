@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
-    console::ReportTo,
+    console::{ReportTo, StatusLine},
     driver::{Driver, Message},
     error::Result,
     events::Events,
@@ -124,6 +124,8 @@ pub struct Service {
     pub(crate) report_to: Option<ReportTo>,
     pub(crate) dies_by_signal: bool,
     pub(crate) current_thread: bool,
+    pub(crate) quiet: bool,
+    pub(crate) status_line: Option<StatusLine>,
     pub(crate) shared: Arc<Shared>,
     messages: UnboundedReceiver<Message>,
     hooks: Hooks,
@@ -152,6 +154,8 @@ impl Service {
             report_to: None,
             dies_by_signal: false,
             current_thread: false,
+            quiet: false,
+            status_line: None,
             life: Life(Arc::clone(&shared)),
             shared,
             messages,
@@ -212,6 +216,23 @@ impl Service {
     /// others, and the stop; signals, the total and the report do not need it.
     pub fn current_thread(&mut self) -> &mut Self {
         self.current_thread = true;
+        self
+    }
+
+    /// Leaves it to the program to say how it ended: [`main`](crate::main) prints its last line only where the stop was not clean.
+    /// A stop that begins is told of all the same: whoever pressed Ctrl+C wants to see that it was heard.
+    pub fn quiet(&mut self) -> &mut Self {
+        self.quiet = true;
+        self
+    }
+
+    /// Lets [`main`](crate::main) draw a line of the program at the bottom of the terminal, ten times a second and until the end,
+    /// such as a progress bar; what else is printed goes above it. It is given the columns there are and may return nothing.
+    /// Where stderr is no terminal nothing is drawn.
+    ///
+    /// It is called on the thread that prints: it must not block, and ends the line if it panics.
+    pub fn status_line(&mut self, line: impl Fn(usize) -> String + Send + 'static) -> &mut Self {
+        self.status_line = Some(Box::new(line));
         self
     }
 

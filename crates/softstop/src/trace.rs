@@ -63,6 +63,9 @@ pub(crate) fn put_out(event: &Event) {
             why = loss.why,
             at_ms
         ),
+        Event::Said { component, text, .. } => {
+            put_out!(INFO, "softstop.said", "said", component = component.as_str(), text = text.as_str(), at_ms);
+        }
         Event::Stopped { report, .. } => stopped(report, at_ms),
     }
 }

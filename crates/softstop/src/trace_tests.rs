@@ -89,6 +89,7 @@ fn all() -> Vec<Event> {
         saved(Saved::Unfinished),
         saved(Saved::NotRun),
         Event::Lost { loss: Loss { what: name("w"), count: 1, why: "declared" }, at },
+        Event::Said { component: name("c"), text: name("t"), at },
         Event::Stopped { report: Arc::new(clean), at },
         Event::Stopped { report: Arc::new(failed), at },
     ]

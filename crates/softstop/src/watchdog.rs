@@ -211,7 +211,7 @@ impl Thread {
                 risen
             };
             let report = shared.report();
-            console.finish(&report, EMERGENCY_LIMIT);
+            console.finish(&report, false, EMERGENCY_LIMIT);
             if risen {
                 shared.tell(&Event::Level { level: Level::Abandon, at });
             }

@@ -2,7 +2,7 @@
 //!
 //! What the tests must know it appends, line by line, to the file named by `LAB_JOURNAL`; it goes
 //! on past a gate when the file `LAB_JOURNAL` + `.go` exists. Every scenario knows `total=SECONDS`,
-//! `unit=SECONDS`, `dies`, `one_thread` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
+//! `unit=SECONDS`, `dies`, `one_thread`, `quiet` and `strict`, hooks `before=HOW` and `after=HOW` the stop; `signals`, `trace` and
 //! `measure` note what is told of them. It writes `ready` when all its components run, `not ready` when that is over.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may stop at the first surprise")]
 
@@ -46,6 +46,9 @@ fn build(service: &mut Service, scenario: &str, args: Args) -> Result {
     }
     if args.has("dies") {
         service.dies_by_signal();
+    }
+    if args.has("quiet") {
+        service.quiet();
     }
     if args.has("one_thread") {
         service.current_thread();
@@ -620,6 +623,7 @@ fn mixed(service: &mut Service, args: &Arc<Args>) {
         let job = service.component("main job", part, async move |scope, ()| {
             if let Some(code) = exit {
                 scope.exit_status(code, "2 files could not be copied");
+                scope.say("1 file copied");
             }
             scope.spawn("once", async {
                 gate().await;

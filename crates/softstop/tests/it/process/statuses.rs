@@ -42,6 +42,19 @@ fn a_clean_stop_ends_with_the_programs_own_status() {
 }
 
 #[test]
+fn who_is_quiet_has_the_last_word_after_a_clean_stop_only() {
+    for (scenario, status, last) in [("mixed exit=3 quiet", 3, false), ("mixed exit=3 quiet loss", 85, true)] {
+        let mut lab = lab(scenario).start();
+        lab.noted("ready");
+
+        lab.open_gate();
+
+        let ended = lab.end().left_with(status).printed("1 file copied");
+        assert_eq!(ended.said.iter().any(|line| line.starts_with("stopped: ")), last, "{ended:#?}");
+    }
+}
+
+#[test]
 fn a_stop_that_is_not_clean_keeps_its_status_whatever_the_program_says() {
     let mut lab = lab("mixed exit=3 loss").start();
     lab.noted("ready");
