@@ -28,6 +28,11 @@ pub fn ocean(format: Format) -> Vec<u8> {
     draw(format, "ocean", 0, 800)
 }
 
+/// A valid picture that says nothing, 500 bytes.
+pub(crate) fn blocked(format: Format) -> Vec<u8> {
+    draw(format, "blocked", 1, 500)
+}
+
 fn draw(format: Format, label: &str, seed: u64, size: usize) -> Vec<u8> {
     match format {
         Format::Png => png::draw(label, seed, size),
