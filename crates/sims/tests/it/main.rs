@@ -5,4 +5,5 @@
 )]
 
 mod exchange;
+mod process;
 mod tiles;
