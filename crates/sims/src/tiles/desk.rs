@@ -71,13 +71,16 @@ pub(crate) struct Desk {
 struct State {
     script: Script,
     judge: Judge,
+    /// When the script began, by the time of the log.
+    since: Duration,
     revision: u32,
     gone: bool,
 }
 
 impl Desk {
     pub(crate) fn new(world: World, caching: Caching, clock_skew: i64, script: Script, bases: [String; 2]) -> Self {
-        let state = Mutex::new(State { judge: Judge::new(&script), script, revision: 0, gone: false });
+        let state =
+            Mutex::new(State { judge: Judge::new(&script), script, since: Duration::ZERO, revision: 0, gone: false });
         let (journal, changed) = (Arc::new(Journal::new()), Notify::new());
         Self { world, caching, clock_skew, bases, state, journal, changed }
     }
@@ -112,8 +115,21 @@ impl Desk {
                 state.script = script;
             }
             state.judge = Judge::new(&state.script);
+            state.since = Duration::ZERO;
         }
         self.journal.reset();
+        self.changed.notify_waiters();
+    }
+
+    /// Begins another script, and keeps the log.
+    pub(crate) fn set_script(&self, script: Script) {
+        let now = self.journal.now();
+        {
+            let mut state = self.lock();
+            state.judge = Judge::new(&script);
+            state.script = script;
+            state.since = now;
+        }
         self.changed.notify_waiters();
     }
 
@@ -125,10 +141,12 @@ impl Desk {
     /// Whether the main host is gone at this time, and when that changes next without anybody's doing.
     pub(crate) fn gone(&self, now: Duration) -> (bool, Option<Duration>) {
         let state = self.lock();
+        let ran = now.saturating_sub(state.since);
         let windows = &state.script.connections.gone;
-        let gone = state.gone || windows.iter().any(|window| window.contains(&now));
+        let gone = state.gone || windows.iter().any(|window| window.contains(&ran));
         let edges = windows.iter().flat_map(|window| [window.start, window.end]);
-        (gone, edges.filter(|edge| *edge > now).min())
+        let next = edges.filter(|edge| *edge > ran).min();
+        (gone, next.and_then(|edge| edge.checked_add(state.since)))
     }
 
     /// Writes the request down, and decides what happens to it.
@@ -147,8 +165,11 @@ impl Desk {
         });
         let verdict = match &route {
             Route::Tile { tile, redirected, .. } if !request.turned_away => {
+                let ask = Ask { tile: *tile, site: request.site, redirected: *redirected };
                 let now = self.journal.now();
-                self.lock().judge.decide(Ask { tile: *tile, site: request.site, redirected: *redirected }, now)
+                let mut state = self.lock();
+                let ran = now.saturating_sub(state.since);
+                state.judge.decide(ask, ran)
             }
             _ => Verdict::default(),
         };

@@ -202,6 +202,11 @@ impl Origin {
         self.desk.log()
     }
 
+    /// The time by the clock of the log: how long ago the start or the last reset was. Compares with [`Entry::at`].
+    pub fn now(&self) -> Duration {
+        self.desk.journal.now()
+    }
+
     /// Completes when `enough` finds what it looks for in the log; it is asked again whenever something was written, and has to answer
     /// soon: everybody waits for it.
     ///
@@ -221,6 +226,12 @@ impl Origin {
     /// that are open keep the rules for connections that they began with.
     pub fn reset(&self, script: Option<Script>) {
         self.desk.reset(script);
+    }
+
+    /// Begins another script while everything else goes on: its time, its counts and its limits begin now, the log is kept. Answers under
+    /// way end as they began, and connections that are open keep the rules for connections that they began with.
+    pub fn set_script(&self, script: Script) {
+        self.desk.set_script(script);
     }
 
     /// Cuts every connection to the main host and refuses new ones, until told otherwise. The port stays its own.

@@ -13,6 +13,7 @@ use super::{
     script::{
         At, Connections, Cut, Delay, Encoding, Fault, Framing, How, Limit, Payload, RetryAfter, Rule, Script, Site, To,
     },
+    tile::DEEPEST,
     which::Which,
 };
 
@@ -55,7 +56,7 @@ impl Script {
     /// # Ok::<(), sims::tiles::ScriptError>(())
     /// ```
     ///
-    /// A rule has `fault` and, as conditions, `zooms`, `columns`, `rows`, `requests`, `tries` (each `[first, last]`, or one number),
+    /// A rule has `fault` and, as conditions, `zooms`, `columns`, `rows`, `requests`, `tries` (each `[first, last]`, `[first]` and all after it, or one number),
     /// `tiles` (`["12/3423/1763"]`), `share`, `chance`, `every`, `during_ms` (`[from, to]`, `to` left out: for ever), `host` (`"main"`, `"other"`).
     ///
     /// A fault is an object with one field:
@@ -96,8 +97,8 @@ fn rule(node: Node<'_>) -> Result<Rule> {
     let mut fields = node.fields()?;
     let mut rule = Rule::new(fault(fields.need("fault")?)?);
     rule.which = which(&mut fields)?;
-    fields.set("requests", &mut rule.requests, |node| node.range())?;
-    fields.set("tries", &mut rule.tries, |node| node.range())?;
+    fields.set("requests", &mut rule.requests, |node| node.range(u64::MAX))?;
+    fields.set("tries", &mut rule.tries, |node| node.range(u32::MAX))?;
     fields.set("every", &mut rule.every, |node| node.number())?;
     fields.set("chance", &mut rule.chance, |node| node.share())?;
     fields.set("during_ms", &mut rule.during, |node| node.window())?;
@@ -110,9 +111,9 @@ fn rule(node: Node<'_>) -> Result<Rule> {
 
 fn which(fields: &mut Fields<'_>) -> Result<Which> {
     let mut which = Which::all();
-    fields.set("zooms", &mut which.zooms, |node| node.range())?;
-    fields.set("columns", &mut which.columns, |node| node.range())?;
-    fields.set("rows", &mut which.rows, |node| node.range())?;
+    fields.set("zooms", &mut which.zooms, |node| node.range(DEEPEST))?;
+    fields.set("columns", &mut which.columns, |node| node.range(u32::MAX))?;
+    fields.set("rows", &mut which.rows, |node| node.range(u32::MAX))?;
     fields.set("share", &mut which.share, |node| node.share())?;
     fields.set("tiles", &mut which.tiles, |node| {
         node.list()?.into_iter().map(|node| node.text()?.parse().map_err(|error| node.wrong(error))).collect()
@@ -327,13 +328,14 @@ impl<'a> Node<'a> {
         self.number().map(Duration::from_millis)
     }
 
-    /// `[first, last]`, or one number.
-    fn range<T: TryFrom<u64> + Copy>(&self) -> Result<RangeInclusive<T>> {
+    /// `[first, last]`, `[first]` and all after it up to `most`, or one number.
+    fn range<T: TryFrom<u64> + Copy>(&self, most: T) -> Result<RangeInclusive<T>> {
         if self.value.is_u64() {
             let one = self.number()?;
             return Ok(one..=one);
         }
         match &self.list()?[..] {
+            [first] => Ok(first.number()?..=most),
             [first, last] => Ok(first.number()?..=last.number()?),
             _ => Err(self.wrong("it has to be [first, last]")),
         }

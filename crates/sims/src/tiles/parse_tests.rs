@@ -83,6 +83,17 @@ fn every_condition_and_every_rule_for_connections_can_be_written_down() {
 }
 
 #[test]
+fn a_range_without_its_last_goes_on_to_the_end() {
+    let json = r#"{"rules": [{"zooms": [5], "columns": [7], "rows": [1], "requests": [1000], "tries": [2], "fault": {"drip": 1}}]}"#;
+
+    let rule = Script::from_json(json).unwrap().rules.remove(0);
+
+    assert_eq!((rule.requests, rule.tries), (1000..=u64::MAX, 2..=u32::MAX));
+    let Which { zooms, columns, rows, .. } = rule.which;
+    assert_eq!((zooms, columns, rows), (5..=30, 7..=u32::MAX, 1..=u32::MAX));
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_place() {
     for (json, error) in [
         ("{", "script: text: EOF while parsing an object at line 1 column 1"),

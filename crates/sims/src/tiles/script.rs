@@ -54,13 +54,13 @@ pub struct Rule {
     pub which: Which,
     /// Requests to this host; `None`: to both.
     pub site: Option<Site>,
-    /// Requests for tiles with these numbers, counted from 1 since the start or the last reset, in order of arrival.
+    /// Requests for tiles with these numbers, counted from 1 since the script began, in order of arrival.
     pub requests: RangeInclusive<u64>,
     /// Only every n-th of those requests; 1: all.
     pub every: u64,
-    /// The k-th time that a tile is asked for, counted from 1.
+    /// The k-th time that a tile is asked for since the script began, counted from 1.
     pub tries: RangeInclusive<u32>,
-    /// While this time runs since the start or the last reset.
+    /// While this time runs since the script began.
     pub during: Range<Duration>,
     /// This share of them, 0.0 to 1.0: the seed, the tile and its try say whether.
     pub chance: f64,
@@ -331,6 +331,6 @@ pub struct Connections {
     /// Over HTTP/2: after so many streams comes GOAWAY. Those are answered; what the client opened beyond them is dropped unread, and
     /// the last id tells so.
     pub goaway: Option<u64>,
-    /// When the server is gone: connections are cut, new ones refused. Times since the start or the last reset.
+    /// When the server is gone: connections are cut, new ones refused. Times since the script began.
     pub gone: Vec<Range<Duration>>,
 }

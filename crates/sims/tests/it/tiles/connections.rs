@@ -111,6 +111,12 @@ async fn a_script_says_when_the_server_is_gone() {
     assert!(came + slack >= gone.end, "{came:?}");
     origin.reset(None);
     assert!(until(false).await > came, "a reset begins anew");
+    until(true).await;
+    let now = origin.now();
+    origin.set_script(Script::new(1).connections(Connections { gone: vec![gone.clone()], ..Connections::default() }));
+    until(false).await;
+    assert!(origin.now() + slack >= now + gone.start, "and so does another script");
+    until(true).await;
 }
 
 #[tokio::test]

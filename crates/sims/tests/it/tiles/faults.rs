@@ -220,6 +220,28 @@ async fn a_delay_comes_before_the_answer_and_an_origin_that_stops_does_not_wait_
 }
 
 #[tokio::test]
+async fn a_script_that_is_changed_begins_then_and_the_log_goes_on() {
+    let window = Duration::from_millis(250);
+    let slow = Rule::new(Fault::Delay(Delay::Fixed(window * 2))).requests(1..=1);
+    let origin = origin(Script::new(1).rule(slow)).await;
+    let mut client = Client::connect(origin.address()).await;
+    assert_eq!(client.get(PATH).await.status, 200);
+    let changed = origin.now();
+
+    let unwell = Rule::new(Fault::status(503)).during(Duration::ZERO..window);
+    let first = Rule::new(Fault::status(500)).requests(1..=1);
+    origin.set_script(Script::new(1).rule(first).rule(unwell));
+
+    assert_eq!([client.get(PATH).await.status, client.get(PATH).await.status], [500, 503]);
+    let well = async { while client.get(PATH).await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(10), well).await.unwrap();
+    assert!(origin.now() >= changed + window);
+    let log = origin.stop().await;
+    assert_eq!((log.entries()[0].status, log.tiles()[&TILE].served), (Some(200), 2));
+    assert!(log.entries()[0].at < changed && log.entries()[1].at >= changed);
+}
+
+#[tokio::test]
 async fn a_drip_takes_its_time() {
     // 250 bytes each 50 ms.
     let origin = struck(Fault::Drip(5000)).await;
