@@ -97,7 +97,7 @@ impl IdSet {
     }
 
     /// The first ids of the set that are not below `from` and follow on each other, within one chunk.
-    fn run_from(&self, from: u64) -> Option<Range<u64>> {
+    pub(crate) fn run_from(&self, from: u64) -> Option<Range<u64>> {
         let mut least = (from % CHUNK) as u16;
         for (key, chunk) in self.chunks.range(from / CHUNK..) {
             let least = if *key == from / CHUNK { std::mem::take(&mut least) } else { 0 };

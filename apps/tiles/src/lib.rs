@@ -7,6 +7,7 @@
 //! - Where from: [`template`] writes the addresses of tiles, [`source`] reads how a server describes its own, [`address`] follows
 //!   redirects, [`policy`] knows what operators forbid.
 //! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
+//! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it; [`gzip`] packs.
 
 pub mod address;
 pub mod answer;
@@ -14,10 +15,13 @@ pub mod area;
 pub mod check;
 pub mod cover;
 pub mod grid;
+pub mod gzip;
 pub mod headers;
 pub mod hilbert;
 pub mod ids;
+pub mod mbtiles;
 pub mod pace;
 pub mod policy;
 pub mod source;
+pub mod store;
 pub mod template;

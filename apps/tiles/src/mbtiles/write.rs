@@ -1,0 +1,272 @@
+//! Writing to a file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::{
+    Committed, Http, Known, MbtilesError, Metadata, Options, Row, Schema, What,
+    dedup::Seen,
+    keys,
+    open::{metadata, writable},
+};
+use crate::{
+    grid::Tile,
+    ids::IdSet,
+    store::{
+        job::{self, Filled, Lazy, Notes},
+        lock::{Lock, identity},
+        sorted,
+    },
+};
+
+/// A file that is being written. There is one at a time for a file.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) file: Connection,
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+    schema: Schema,
+    filled: Filled,
+    seen: Seen,
+    /// Of the next body, in [`Schema::Dedup`].
+    number: i64,
+    _lock: Lock,
+}
+
+impl Writer {
+    /// Opens a file to go on with it, or makes one.
+    ///
+    /// # Errors
+    /// Among others: another writer has it, it is something else, or this program did not begin it and is not to adopt it.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, MbtilesError> {
+        let lock = Lock::take(path)?;
+        let (file, schema) = writable(path, options)?;
+        let identity = identity(&fs::metadata(path));
+        let state = || {
+            let last = "SELECT IFNULL(MAX(tile_data_id), 0) FROM tiles_data";
+            let last = if schema == Schema::Dedup { file.query_row(last, [], |row| row.get::<_, i64>(0))? } else { 0 };
+            Ok((Filled::find(&file)?, last + 1))
+        };
+        let (filled, number) = state().map_err(|error| MbtilesError::of(path, error))?;
+        let seen = Seen::default();
+        Ok(Self { file, path: path.to_owned(), identity, schema, filled, seen, number, _lock: lock })
+    }
+
+    /// How its tables are laid out.
+    pub fn schema(&self) -> Schema {
+        self.schema
+    }
+
+    /// Which tiles it knows: one walk over the index.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn known(&self) -> Result<Known, MbtilesError> {
+        let read = || {
+            let mut known = Known { stored: keys::ids(&self.file, self.schema)?, ..Known::default() };
+            job::known(&self.file, &mut known).map(|()| known)
+        };
+        read().map_err(|error| self.wrong(error))
+    }
+
+    /// What the job keeps under a name.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn job(&self, name: &str) -> Result<Option<String>, MbtilesError> {
+        job::value(&self.file, name).map_err(|error| self.wrong(error))
+    }
+
+    /// Sets what the job keeps under these names, or takes it out; all or nothing.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing has changed.
+    pub fn set_job(&mut self, values: &[(&str, Option<&str>)]) -> Result<(), MbtilesError> {
+        self.change(|transaction| job::set_values(transaction, values))
+    }
+
+    /// What the file says of itself.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn metadata(&self) -> Result<Metadata, MbtilesError> {
+        metadata(&self.file).map_err(|error| self.wrong(error))
+    }
+
+    /// Makes the file say this of itself; names that are not in it stay as they are.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing has changed.
+    pub fn set_metadata(&mut self, values: &Metadata) -> Result<(), MbtilesError> {
+        self.change(|transaction| {
+            // A foreign file may have a name twice, or no index.
+            let mut remove = transaction.prepare("DELETE FROM metadata WHERE name = ?1")?;
+            let mut insert = transaction.prepare("INSERT INTO metadata (name, value) VALUES (?1, ?2)")?;
+            values.iter().try_for_each(|(name, value)| {
+                remove.execute([name])?;
+                insert.execute([name, value]).map(|_| ())
+            })
+        })
+    }
+
+    /// Writes what became of tiles: all of it, safe on the disk, or nothing.
+    ///
+    /// Of two rows for one tile the later one counts, as if it had come in another commit. Two hundred and more rows at once are written
+    /// at full speed.
+    ///
+    /// # Errors
+    /// Nothing has changed then, and the same rows may be tried again. After [`MbtilesError::Replaced`] that is of no use: what was
+    /// written before is no longer where the name leads.
+    pub fn commit(&mut self, rows: &[Row]) -> Result<Committed, MbtilesError> {
+        self.still_there()?;
+        let committed = self.write(rows).map_err(|error| {
+            // It may know bodies that are not in the file.
+            self.seen.clear();
+            MbtilesError::of(&self.path, error)
+        })?;
+        self.still_there()?;
+        Ok(committed)
+    }
+
+    fn write(&mut self, rows: &[Row]) -> rusqlite::Result<Committed> {
+        let transaction = self.file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut committed = Committed::default();
+        let mut notes = Notes::new(&transaction, &mut self.filled);
+        let mut bodies = Bodies::new(&transaction, self.schema, &mut self.seen, &mut self.number);
+        for Row { tile, what } in sorted(rows) {
+            match what {
+                What::Stored { body, .. } if bodies.put(*tile, body)? => committed.repeated += body.len() as u64,
+                What::Empty { .. } => bodies.remove(*tile)?,
+                _ => {}
+            }
+            notes.note(*tile, what)?;
+            committed.count(what);
+        }
+        drop((notes, bodies));
+        transaction.commit().map(|()| committed)
+    }
+
+    /// The stored and the empty tiles of which it is not known that they are still fresh.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn stale(&self, now: u64) -> Result<IdSet, MbtilesError> {
+        let fresh = job::fresh(&self.file, now).map_err(|error| self.wrong(error))?;
+        Ok(self.known()?.except(&fresh))
+    }
+
+    /// How fresh a tile is and how to ask whether it still is; none where nothing was said.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn validators(&self, tile: Tile) -> Result<Option<Http>, MbtilesError> {
+        job::freshness(&self.file, tile).map_err(|error| self.wrong(error))
+    }
+
+    /// Forgets which tiles failed.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing has changed.
+    pub fn forget_failed(&mut self) -> Result<(), MbtilesError> {
+        self.change(|transaction| transaction.execute_batch("DELETE FROM ss_fail"))
+    }
+
+    /// Forgets which tiles are empty.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing has changed.
+    pub fn forget_empty(&mut self) -> Result<(), MbtilesError> {
+        self.change(|transaction| transaction.execute_batch("DELETE FROM ss_empty"))
+    }
+
+    /// Sees that the name still leads to the file that is open; every commit does.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn still_there(&self) -> Result<(), MbtilesError> {
+        if identity(&fs::metadata(&self.path)) == self.identity {
+            return Ok(());
+        }
+        Err(MbtilesError::Replaced { path: self.path.clone() })
+    }
+
+    /// Closes the file; nothing is left beside it. What was committed is safe without it.
+    ///
+    /// # Errors
+    /// SQLite could not take its journal away.
+    pub fn close(self) -> Result<(), MbtilesError> {
+        // Truncated, it would stay.
+        let closed = self.file.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
+        closed.map_err(|error| self.wrong(error))?;
+        self.file.close().map_err(|(_, error)| MbtilesError::of(&self.path, error))
+    }
+
+    /// Changes something outside of a commit.
+    fn change(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), MbtilesError> {
+        self.still_there()?;
+        let changed = self.file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            change(&transaction)?;
+            transaction.commit()
+        });
+        changed.map_err(|error| MbtilesError::of(&self.path, error))
+    }
+
+    fn wrong(&self, error: rusqlite::Error) -> MbtilesError {
+        MbtilesError::of(&self.path, error)
+    }
+}
+
+/// Writes the bodies of one commit.
+struct Bodies<'a> {
+    schema: Schema,
+    seen: &'a mut Seen,
+    number: &'a mut i64,
+    put: Lazy<'a>,
+    body: Lazy<'a>,
+    remove: Lazy<'a>,
+}
+
+impl<'a> Bodies<'a> {
+    fn new(file: &'a Connection, schema: Schema, seen: &'a mut Seen, number: &'a mut i64) -> Self {
+        let (put, remove) = match schema {
+            Schema::Dedup => (
+                "INSERT INTO tiles_shallow (zoom_level, tile_column, tile_row, tile_data_id) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (zoom_level, tile_column, tile_row) DO UPDATE SET tile_data_id = excluded.tile_data_id",
+                "DELETE FROM tiles_shallow WHERE zoom_level = ?1 AND tile_column = ?2 AND tile_row = ?3",
+            ),
+            _ => (
+                "INSERT INTO tiles (zoom_level, tile_column, tile_row, tile_data) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (zoom_level, tile_column, tile_row) DO UPDATE SET tile_data = excluded.tile_data",
+                "DELETE FROM tiles WHERE zoom_level = ?1 AND tile_column = ?2 AND tile_row = ?3",
+            ),
+        };
+        let body = "INSERT INTO tiles_data (tile_data_id, tile_data) VALUES (?1, ?2)";
+        let lazy = |sql| Lazy::new(file, sql);
+        Self { schema, seen, number, put: lazy(put), body: lazy(body), remove: lazy(remove) }
+    }
+
+    /// Writes a body; answers whether it had come before.
+    fn put(&mut self, tile: Tile, body: &[u8]) -> rusqlite::Result<bool> {
+        let (z, x, row) = (tile.z(), tile.x(), tile.tms_row());
+        let before = self.seen.find(body, *self.number);
+        if self.schema != Schema::Dedup {
+            self.put.execute((z, x, row, body))?;
+            return Ok(before.is_some());
+        }
+        let number = *before.as_ref().unwrap_or(self.number);
+        if before.is_none() {
+            self.body.execute((number, body))?;
+            *self.number += 1;
+        }
+        self.put.execute((z, x, row, number))?;
+        Ok(before.is_some())
+    }
+
+    fn remove(&mut self, tile: Tile) -> rusqlite::Result<()> {
+        self.remove.execute((tile.z(), tile.x(), tile.tms_row()))
+    }
+}
