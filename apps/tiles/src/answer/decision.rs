@@ -128,6 +128,20 @@ impl Class {
         }
     }
 
+    /// Whether it may well go another time. Others stay until somebody asks for the failed ones.
+    pub fn is_passing(self) -> bool {
+        match self {
+            Self::Busy
+            | Self::Server
+            | Self::Cut
+            | Self::Encoding
+            | Self::Timeout
+            | Self::Reset
+            | Self::Unreachable => true,
+            Self::Refused | Self::Request | Self::Redirect | Self::NotATile | Self::Format => false,
+        }
+    }
+
     /// The class of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)

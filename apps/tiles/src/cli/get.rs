@@ -1,0 +1,205 @@
+//! `tiles get`.
+
+use std::{
+    fs,
+    io::{IsTerminal, stderr, stdin},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::ArgMatches;
+use softstop::{BoxError, Result};
+use tiles::{
+    fetch::{Manners, Patience, Progress},
+    get::{Config, ParseTemplate, Which, service},
+    job::{Job, ReadError, Request, is_description},
+    mbtiles::{MbtilesError, Options, Reader, Schema, Writer},
+    net,
+    template::Template,
+};
+
+use super::{Wrong, args, ask, hinted, wrong};
+
+/// How we call ourselves where a person says nothing.
+const AGENT: &str = concat!("softstop-tiles/", env!("CARGO_PKG_VERSION"));
+/// Where `{apikey}` is taken from.
+const APIKEY: &str = "TILES_APIKEY";
+/// Without a terminal, a line every so often.
+const LOG: Duration = Duration::from_secs(10);
+
+/// What a person wants of `get`.
+pub(crate) enum Wish {
+    Get(Box<Get>),
+    Status(PathBuf),
+}
+
+/// A download, as it was asked for.
+pub(crate) struct Get {
+    out: PathBuf,
+    request: Request,
+    which: Which,
+    adopt: bool,
+    schema: Schema,
+    permitted: bool,
+    ca: Option<PathBuf>,
+    total: Duration,
+}
+
+pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
+    let out = matches.get_one::<PathBuf>("out").cloned();
+    let mut request = args::request(matches)?;
+    let out = match out {
+        Some(out) => out,
+        None if request == Request::default() && stdin().is_terminal() && stderr().is_terminal() => {
+            let (out, asked) = ask::all()?;
+            request = asked;
+            out
+        }
+        None => {
+            return Err(Wrong {
+                what: "there is no file to put the tiles into".to_owned(),
+                hint: "say which, such as: tiles get map.mbtiles --url … --bbox … --zoom 0-14".to_owned(),
+            });
+        }
+    };
+    if matches.get_flag("status") {
+        return Ok(Wish::Status(out));
+    }
+    Ok(Wish::Get(Box::new(Get {
+        out,
+        request,
+        which: args::which(matches),
+        adopt: matches.get_flag("adopt"),
+        schema: args::schema(matches),
+        permitted: matches.get_flag("i-have-permission"),
+        ca: matches.get_one::<PathBuf>("ca").cloned(),
+        total: Duration::from_secs(matches.get_one::<u64>("timeout").copied().unwrap_or(30)),
+    })))
+}
+
+pub(crate) fn run(get: Get) -> ExitCode {
+    softstop::main(|s| {
+        let config = get.config()?;
+        let shown = Arc::clone(&config.progress);
+        s.name("tiles").quiet().dies_by_signal().current_thread();
+        s.status_line(move |width| shown.line(width));
+        service(s, config);
+        Ok(())
+    })
+}
+
+/// What the environment says.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Get {
+    fn config(self) -> Result<Config> {
+        let Self { out, request, which, adopt, schema, permitted, ca, total } = self;
+        let (given, replaced) = (request.url.clone(), request.replace_source);
+        let before = read(&out)?;
+        let source_before = before.as_ref().map(|job| job.url.clone());
+        let job = job(before, request)?;
+        let template = template(&job, given.as_deref())?;
+        let agent = job.agent.as_deref().unwrap_or(AGENT);
+        let manners = Manners::new(agent, &job.headers, &environment)?;
+        let connect = net::internet(ca.as_deref())?;
+        // All that can be wrong with what was said is known: only now a file is made.
+        let mut file = hinted!(Writer::open(&out, &Options { schema, adopt }))?;
+        if replaced && source_before.is_some_and(|before| before != job.url) {
+            // What one source does not have, another may.
+            hinted!(file.forget_empty())?;
+            hinted!(file.forget_failed())?;
+        }
+        let parse: ParseTemplate = Arc::new(|job: &Job| Ok(parse(job, &job.url)?));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Config {
+            path: out,
+            file,
+            job,
+            template,
+            parse,
+            which,
+            connect,
+            manners,
+            patience: Patience { total, ..Patience::default() },
+            permitted,
+            log_every: (!stderr().is_terminal()).then_some(LOG),
+            seed: u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32,
+            progress: Arc::new(Progress::default()),
+        })
+    }
+}
+
+/// The job of a file; none where there is no file, or one of another program.
+pub(crate) fn read(path: &Path) -> Result<Option<Job>, Wrong> {
+    match fs::metadata(path) {
+        // SQLite makes a file before it writes to it.
+        Ok(found) if found.is_file() && found.len() == 0 => return Ok(None),
+        Ok(_) => {}
+        Err(_) => return Ok(None),
+    }
+    let reader = hinted!(Reader::open(path))?;
+    Job::read(|name| reader.job(name)).map_err(|error| match error {
+        ReadError::File(error) => wrong(&error, MbtilesError::hint(&error)),
+        ReadError::Job(error) => wrong(&error, error.hint()),
+    })
+}
+
+/// The job, with what is kept of the address of a source.
+pub(crate) fn job(before: Option<Job>, request: Request) -> Result<Job, Wrong> {
+    let url = match &request.url {
+        Some(url) if is_description(url) => Some(url.clone()),
+        Some(url) => {
+            let subdomains =
+                match request.subdomains.as_deref().or(before.as_ref().and_then(|job| job.subdomains.as_deref())) {
+                    Some(text) => hinted!(tiles::template::subdomains(text))?,
+                    None => Vec::new(),
+                };
+            let (apikey, nothing) = (Some("-"), |_: &str| Some("-".to_owned()));
+            let settings = tiles::template::Settings {
+                subdomains: &subdomains,
+                double: request.double,
+                tms: request.tms,
+                apikey,
+                environment: &nothing,
+            };
+            Some(hinted!(Template::parse(url, &settings))?.text().to_owned())
+        }
+        None => None,
+    };
+    hinted!(Job::new(before, request, url))
+}
+
+/// The template of a job, if it is known without asking the source.
+fn template(job: &Job, given: Option<&str>) -> Result<Option<Template>, Wrong> {
+    let secret = given.unwrap_or(&job.url);
+    if given.is_none() && job.url.contains("***") {
+        return Err(Wrong {
+            what: format!("the address {} had a secret, which is not kept", job.url),
+            hint: "say --url again, with ${NAME} for the secret: it is taken from the environment each time".to_owned(),
+        });
+    }
+    parse(job, secret)
+}
+
+fn parse(job: &Job, url: &str) -> Result<Option<Template>, Wrong> {
+    let apikey = match &job.apikey_file {
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| Wrong {
+                what: format!("--apikey-file {path}: {error}"),
+                hint: "name a file that holds the key and nothing else".to_owned(),
+            })?;
+            Some(text.trim().to_owned())
+        }
+        None => environment(APIKEY),
+    };
+    hinted!(job.template(url, apikey.as_deref(), &environment))
+}
+
+const _: fn() = || {
+    fn is_an_error<T: Into<BoxError>>() {}
+    is_an_error::<Wrong>();
+};

@@ -1,0 +1,134 @@
+//! The component that asks: slots, each with a connection of its own, share one desk that says which tile is next.
+
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod desk;
+mod line;
+mod progress;
+mod request;
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use softstop::{Result, Scope};
+use tokio::time::sleep_until;
+
+pub use self::{
+    client::Patience,
+    progress::{Numbers, Progress},
+    request::{HeaderError, Manners},
+};
+use self::{
+    client::{Asking, Client, Lines},
+    desk::{Desk, Next, Ticket},
+};
+use crate::{
+    check::Format,
+    grid::Tile,
+    keep::{Note, Rows},
+    mbtiles::Reader,
+    store::{Http, Metadata},
+};
+
+/// Asks for one tile after another until there is nothing left to do, or the stop comes.
+pub(crate) struct Slot {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) client: Arc<Client>,
+    pub(crate) rows: Rows,
+    /// Where a refresh looks up what is stored.
+    pub(crate) stored: Option<Arc<std::sync::Mutex<Reader>>>,
+}
+
+impl Slot {
+    pub(crate) async fn run(self, scope: Scope) -> Result {
+        let mut lines = Lines::default();
+        let done = self.serve(&scope, &mut lines).await;
+        lines.close().await;
+        done
+    }
+
+    async fn serve(&self, scope: &Scope, lines: &mut Lines) -> Result {
+        loop {
+            let mut more = std::pin::pin!(self.desk.more.notified());
+            // Before looking: what changes between looking and waiting is not missed.
+            more.as_mut().enable();
+            if scope.is_draining() {
+                self.desk.leave();
+            }
+            match self.desk.next() {
+                Next::Ask(ticket) => {
+                    if !self.ask(scope, lines, ticket).await? {
+                        return Ok(());
+                    }
+                }
+                Next::Sleep(until) => {
+                    tokio::select! { biased;
+                        _ = scope.draining() => {}
+                        () = more => {}
+                        () = sleep_until(until) => {}
+                    }
+                    self.desk.awake(until);
+                }
+                Next::Wait => {
+                    tokio::select! { biased;
+                        _ = scope.draining() => {}
+                        () = more => {}
+                    }
+                }
+                Next::Leave => return Ok(()),
+            }
+        }
+    }
+
+    /// Asks for one tile and hands on what came; `false` if nothing more is wanted.
+    async fn ask(&self, scope: &Scope, lines: &mut Lines, ticket: Ticket) -> Result<bool> {
+        let stored = match &self.stored {
+            Some(reader) => look_up(scope, Arc::clone(reader), ticket.tile).await?,
+            None => None,
+        };
+        let asking =
+            Asking { address: &ticket.address, own: ticket.own, format: ticket.format, stored: stored.as_ref() };
+        // In a hurry, what is on the wire is dropped.
+        let Some(reply) = scope.until_cancelled(self.client.ask(lines, asking)).await else {
+            self.desk.dropped();
+            return Ok(false);
+        };
+        let settled = self.desk.answered(ticket, reply, stored.as_ref(), unix());
+        if let Some(words) = settled.words {
+            scope.say(words);
+        }
+        if let Some(row) = settled.row
+            && self.rows.send(row).await.is_err()
+        {
+            return Ok(false);
+        }
+        if let Some(format) = settled.format
+            && self.rows.note(is(format)).await.is_err()
+        {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+/// What the file says of tiles of this format.
+pub(crate) fn is(format: Format) -> Note {
+    let mut metadata = Metadata::new();
+    metadata.set("format", format.name());
+    Note { job: Vec::new(), metadata }
+}
+
+async fn look_up(scope: &Scope, reader: Arc<std::sync::Mutex<Reader>>, tile: Tile) -> Result<Option<Http>> {
+    let look = move |_: softstop::Flag| {
+        let reader = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(reader.validators(tile)?)
+    };
+    Ok(scope.spawn_blocking("look up", look).await?)
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

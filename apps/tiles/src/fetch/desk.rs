@@ -1,0 +1,376 @@
+//! Who asks for which tile next, and what became of each: all slots share one desk. No input or output here.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{client::Reply, progress::Progress};
+use crate::{
+    address::Address,
+    answer::{Answers, Broken, Failure, Fate, Now, Order, Outcome, Tries},
+    check::Format,
+    grid::Tile,
+    pace::{Pace, Permit, Time},
+    store::{Http, Row, What},
+    template::Template,
+};
+
+/// A tile to be asked for, with all that is to be known for it.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) tile: Tile,
+    pub(crate) tries: Tries,
+    pub(crate) address: Address,
+    /// Whether it is the server that the template names.
+    pub(crate) own: bool,
+    /// Whether the address is that of a redirect.
+    redirected: bool,
+    pub(crate) format: Option<Format>,
+    sent: Time,
+}
+
+/// What a slot does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Ask(Ticket),
+    /// Nothing before this moment.
+    Sleep(Instant),
+    /// Nothing before something has changed.
+    Wait,
+    Leave,
+}
+
+/// What became of an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// To be stored.
+    pub(crate) row: Option<Row>,
+    /// To be told.
+    pub(crate) words: Option<String>,
+    /// The format of the tiles, if this was the first.
+    pub(crate) format: Option<Format>,
+}
+
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// Somebody who waits may look again.
+    pub(crate) more: Notify,
+    leaving: AtomicBool,
+    began: Instant,
+    progress: Arc<Progress>,
+    /// Takes secrets out of what a server says.
+    mask: Box<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+struct State {
+    todo: Box<dyn Iterator<Item = Tile> + Send>,
+    /// Taken from `todo`, and not given out yet.
+    next: Option<Tile>,
+    again: BinaryHeap<Reverse<Again>>,
+    /// Of the tiles that are repeated, how many were so far: keeps those of one moment in order.
+    repeated: u64,
+    template: Template,
+    /// Where the template led at first.
+    origin: Option<Address>,
+    /// Whether the template has moved to another server.
+    elsewhere: bool,
+    format: Option<Format>,
+    /// Whether the first tile says what the others have to be.
+    learns: bool,
+    pace: Pace,
+    answers: Answers,
+    /// The earliest moment for which somebody sleeps.
+    alarm: Option<Time>,
+    ended: Option<Order>,
+    text: String,
+}
+
+/// A tile that is asked for again, by time and then in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Again {
+    at: Time,
+    number: u64,
+    tile: Tile,
+    tries: Tries,
+    /// Where it was redirected to.
+    address: Option<Address>,
+}
+
+impl PartialOrd for Again {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Again {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// How a desk begins.
+pub(crate) struct Setup {
+    pub(crate) todo: Box<dyn Iterator<Item = Tile> + Send>,
+    pub(crate) template: Template,
+    pub(crate) format: Option<Format>,
+    pub(crate) learns: bool,
+    pub(crate) pace: Pace,
+    pub(crate) seed: u64,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) mask: Box<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+impl Desk {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { todo, template, format, learns, pace, seed, progress, mask } = setup;
+        let state = State {
+            todo,
+            next: None,
+            again: BinaryHeap::new(),
+            repeated: 0,
+            template,
+            origin: None,
+            elsewhere: false,
+            format,
+            learns,
+            pace,
+            answers: Answers::new(format, seed),
+            alarm: None,
+            ended: None,
+            text: String::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            more: Notify::new(),
+            leaving: AtomicBool::new(false),
+            began: Instant::now(),
+            progress,
+            mask,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since the job began.
+    fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    /// Nothing more is given out.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.more.notify_waiters();
+    }
+
+    /// Why the job ended before all was asked for.
+    pub(crate) fn ended(&self) -> Option<Order> {
+        self.state().ended.clone()
+    }
+
+    /// How many slots were good at last.
+    pub(crate) fn slots(&self) -> u32 {
+        self.state().pace.limits(self.now()).slots
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        if self.leaving.load(Ordering::Acquire) {
+            return Next::Leave;
+        }
+        let now = self.now();
+        let mut state = self.state();
+        let next = state.next(now);
+        self.progress.limits(now, &state.pace);
+        let room = state.pace.in_flight() < state.pace.limits(now).slots;
+        drop(state);
+        match next {
+            Some(Work::Ask(ticket)) => {
+                if room {
+                    self.more.notify_one();
+                }
+                Next::Ask(ticket)
+            }
+            Some(Work::At(time)) => Next::Sleep(self.began + time),
+            Some(Work::Later) => Next::Wait,
+            None => {
+                self.leave();
+                Next::Leave
+            }
+        }
+    }
+
+    /// Somebody who slept until `alarm` is awake.
+    pub(crate) fn awake(&self, alarm: Instant) {
+        let mut state = self.state();
+        if state.alarm == Some(alarm.saturating_duration_since(self.began)) {
+            state.alarm = None;
+        }
+    }
+
+    /// A request was given up.
+    pub(crate) fn dropped(&self) {
+        let now = self.now();
+        self.state().pace.dropped(now);
+    }
+
+    /// Takes in what came of a request.
+    pub(crate) fn answered(
+        &self,
+        ticket: Ticket,
+        reply: Result<Reply, Broken>,
+        stored: Option<&Http>,
+        unix: u64,
+    ) -> Settled {
+        let now = Now { time: self.now(), unix };
+        let mut state = self.state();
+        let outcome = match &reply {
+            Ok(Reply { status, headers, body, end }) => {
+                Outcome::Answer { status: *status, headers, body, end: *end, conditional: stored.is_some() }
+            }
+            Err(broken) => Outcome::Broken(*broken),
+        };
+        let decision = state.answers.decide(outcome, &ticket.address, ticket.tries, now);
+        state.pace.answered(now.time, ticket.sent, decision.load);
+        let mut settled = Settled::default();
+        match decision.order {
+            Some(Order::Pause { until, why }) => {
+                state.pace.pause(now.time, until, why);
+                self.progress.paused();
+            }
+            Some(order) if order.ends() => {
+                settled.words = Some(format!("{order}; {}", order.hint()));
+                state.ended = Some(order);
+                drop(state);
+                self.leave();
+                return settled;
+            }
+            Some(order) => settled.words = Some(format!("warning: {order}; {}", order.hint())),
+            None => {}
+        }
+        let http = |reply: &Reply| Http {
+            etag: reply.headers.etag.clone(),
+            last_modified: reply.headers.last_modified.clone(),
+            fetched: unix,
+            expires: reply.headers.fresh.map(|fresh| unix.saturating_add(fresh)),
+        };
+        let tries = ticket.tries;
+        let what = match (decision.fate, reply) {
+            (Fate::Store(found), Ok(reply)) => {
+                if state.learns && state.format.is_none() {
+                    state.format = Some(found.format);
+                    state.answers.expect(found.format);
+                    settled.format = Some(found.format);
+                }
+                let http = http(&reply);
+                Some(What::Stored { body: reply.body, http })
+            }
+            (Fate::Unchanged, Ok(reply)) => Some(What::Unchanged { http: http(&reply) }),
+            (Fate::Empty, Ok(reply)) => Some(What::Empty { status: reply.status, http: http(&reply) }),
+            (Fate::Failed(failure), _) => Some(self.failed(failure, tries)),
+            (Fate::Again { at, tries, failure }, _) => {
+                self.progress.trouble(failure.class);
+                let address = ticket.redirected.then_some(ticket.address);
+                state.again(at, ticket.tile, tries, address);
+                None
+            }
+            (Fate::Redirect { to, tries, for_good, same_origin }, _) => {
+                // Only what the template itself led to says something of the template.
+                if for_good
+                    && !ticket.redirected
+                    && let Some(moved) = state.template.moved(ticket.tile, to.as_str())
+                {
+                    state.template = moved;
+                    state.elsewhere |= !same_origin;
+                }
+                state.again(now.time, ticket.tile, tries, Some(to));
+                None
+            }
+            // The decision is made of the reply: without one there is nothing to store.
+            (Fate::Store(_) | Fate::Unchanged | Fate::Empty, Err(_)) => None,
+        };
+        drop(state);
+        if let Some(what) = &what {
+            self.progress.arrived(what);
+        }
+        settled.row = what.map(|what| Row { tile: ticket.tile, what });
+        settled
+    }
+
+    fn failed(&self, failure: Failure, tries: Tries) -> What {
+        let Failure { class, status, text } = failure;
+        What::Failed { class, status, text: (self.mask)(&text), tries: u32::from(tries.counted) + 1 }
+    }
+}
+
+enum Work {
+    Ask(Ticket),
+    At(Time),
+    Later,
+}
+
+impl State {
+    /// None when there is nothing left and nothing on its way.
+    fn next(&mut self, now: Time) -> Option<Work> {
+        let due = self.again.peek().is_some_and(|Reverse(again)| again.at <= now);
+        if !due {
+            self.next = self.next.or_else(|| self.todo.next());
+        }
+        if !due && self.next.is_none() {
+            return match self.again.peek().map(|Reverse(again)| again.at) {
+                Some(at) => Some(self.sleep(at)),
+                None if self.pace.in_flight() > 0 => Some(Work::Later),
+                None => None,
+            };
+        }
+        match self.pace.ask(now) {
+            Permit::Go => {}
+            Permit::Wait(at) => return Some(self.sleep(at)),
+            Permit::Full => return Some(Work::Later),
+        }
+        let again = if due { self.again.pop().map(|Reverse(again)| again) } else { None };
+        let (tile, tries, address) = match again {
+            Some(again) => (again.tile, again.tries, again.address),
+            None => (self.next.take()?, Tries::default(), None),
+        };
+        let own = match (&address, &self.origin) {
+            (Some(address), Some(origin)) => address.same_origin(origin),
+            _ => !self.elsewhere,
+        };
+        let redirected = address.is_some();
+        let address = address.or_else(|| {
+            self.template.fill(tile, &mut self.text);
+            Address::parse(&self.text)
+        });
+        let Some(address) = address else {
+            // A template has been checked when it was read; one that moved leads where an address led.
+            self.pace.dropped(now);
+            return Some(Work::Later);
+        };
+        if self.origin.is_none() {
+            self.origin = Some(address.clone());
+        }
+        Some(Work::Ask(Ticket { tile, tries, address, own, redirected, format: self.format, sent: now }))
+    }
+
+    /// One sleeps for all.
+    fn sleep(&mut self, at: Time) -> Work {
+        if self.alarm.is_some_and(|alarm| alarm <= at) {
+            return Work::Later;
+        }
+        self.alarm = Some(at);
+        Work::At(at)
+    }
+
+    fn again(&mut self, at: Time, tile: Tile, tries: Tries, address: Option<Address>) {
+        self.repeated += 1;
+        self.again.push(Reverse(Again { at, number: self.repeated, tile, tries, address }));
+    }
+}

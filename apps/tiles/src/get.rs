@@ -1,0 +1,497 @@
+//! `tiles get`: the service that fetches what is wanted and not there.
+//!
+//! | component | needs | what it does | when it stops |
+//! |---|---|---|---|
+//! | `show` | | tells how far it is | the last words |
+//! | `store` | `show` | commits what arrives, in groups | commits the rest, closes the file |
+//! | `fetch`, the main job | `store` | slots that ask for one tile after another | no new tiles; what is on the wire is finished |
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use softstop::{BoxError, Level, Reason, Result, Scope, Service};
+
+use crate::{
+    address::Address,
+    answer::{Class, Order, REDIRECTS},
+    fetch::{
+        Manners, Patience, Progress, Slot,
+        client::{Asking, Client, Lines},
+        desk::{Desk, Setup},
+        unix,
+    },
+    ids::IdSet,
+    job::{Job, Resolved},
+    keep::{self, Note, Rows},
+    mbtiles::{Reader, Writer},
+    net::Connect,
+    pace::Pace,
+    plan::Plan,
+    policy,
+    source::{Capabilities, Source},
+    store::{Known, Metadata},
+    template::Template,
+    words::{bytes, count, number, span},
+};
+
+/// Exit statuses of `tiles get` besides those of every service.
+pub mod status {
+    /// All tiles of the job were asked for, and some have failed.
+    pub const FAILED_TILES: u8 = 3;
+    /// The server wants to be left alone for more than an hour.
+    pub const COME_BACK: u8 = 4;
+    /// The server does not want this job, or could not be reached.
+    pub const REFUSED: u8 = 5;
+}
+
+/// Requests at once that a job begins with.
+const FIRST_SLOTS: u32 = 4;
+
+/// Which tiles are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Which {
+    /// Those that are not there, and did not fail for good.
+    #[default]
+    Missing,
+    /// Those that failed.
+    Failed,
+    /// Those that are there, or empty, and may have changed.
+    Stale,
+}
+
+/// What the service is made of.
+pub struct Config {
+    /// The file, as messages name it.
+    pub path: PathBuf,
+    /// The file, open; see [`Writer::open`].
+    pub file: Writer,
+    /// What is to be fetched.
+    pub job: Job,
+    /// The template; none where the address of the job is that of a description.
+    pub template: Option<Template>,
+    /// Makes a template of a description.
+    pub parse: ParseTemplate,
+    /// Which of its tiles.
+    pub which: Which,
+    /// How servers are called.
+    pub connect: Connect,
+    /// What they are told.
+    pub manners: Manners,
+    /// How long they may take.
+    pub patience: Patience,
+    /// Whether operators that forbid bulk downloads have allowed this one.
+    pub permitted: bool,
+    /// How often a line is printed; never on a terminal, which has a bar.
+    pub log_every: Option<Duration>,
+    /// Makes the random pauses.
+    pub seed: u64,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
+
+/// Makes a template of a job that has been resolved.
+pub type ParseTemplate = Arc<dyn Fn(&Job) -> Result<Option<Template>> + Send + Sync>;
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("path", &self.path).field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+/// What the store hands to those who fetch.
+#[derive(Clone)]
+struct Stored {
+    rows: Rows,
+    known: Arc<Known>,
+    stale: Arc<IdSet>,
+}
+
+/// How the job ended, for the last words.
+#[derive(Debug, Default)]
+struct Ending {
+    order: Option<Order>,
+    /// All has been asked for.
+    finished: bool,
+}
+
+/// Describes the service.
+pub fn service(s: &mut Service, config: Config) {
+    let Config { path, file, which, log_every, progress, .. } = config;
+    let ending = Arc::new(Mutex::new(Ending::default()));
+    let job = config.job.clone();
+
+    let (shown, shown_ending, batch) = (Arc::clone(&progress), Arc::clone(&ending), job.batch);
+    let words = LastWords { path: path.clone(), which };
+    let show = s.component("show", (), async move |scope, ()| {
+        if log_every.is_some() || batch.is_some() {
+            let progress = Arc::clone(&shown);
+            scope.spawn_with("log", move |scope| log(scope, progress, log_every, batch));
+        }
+        let words_scope = scope.clone();
+        scope.on_stop(async move |end| {
+            let ending = std::mem::take(&mut *lock(&shown_ending));
+            shown.over();
+            words
+                .say(&words_scope, &shown, &ending, &end.reason, end.level)
+                .into_iter()
+                .for_each(|line| words_scope.say(line));
+            Ok(())
+        });
+        Ok(())
+    });
+
+    let kept = Arc::clone(&progress);
+    let looked_up = path.clone();
+    let store = s.component("store", show, async move |scope, ()| {
+        // The walk over the index takes a second for some millions of tiles.
+        let read = move |_| {
+            let known = file.known()?;
+            let stale = if which == Which::Stale { file.stale(unix())? } else { IdSet::new() };
+            Ok((file, known, stale))
+        };
+        let (file, known, stale) = scope.spawn_blocking("read", read).await?;
+        let rows = keep::start(&scope, file, kept).await?;
+        Ok(Stored { rows, known: Arc::new(known), stale: Arc::new(stale) })
+    });
+
+    let fetch = Fetch {
+        path: looked_up,
+        job,
+        template: config.template,
+        parse: config.parse,
+        which,
+        manners: config.manners,
+        permitted: config.permitted,
+        seed: config.seed,
+        progress,
+        ending,
+    };
+    let (connect, patience) = (config.connect, config.patience);
+    let job = s.component("fetch", store, async move |scope, stored| {
+        let client = Arc::new(Client::new(&scope, connect, fetch.manners.clone(), patience));
+        fetch.start(&scope, client, stored).await
+    });
+    s.options(job).main_job();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line every so often, and one after each batch.
+async fn log(scope: Scope, progress: Arc<Progress>, every: Option<Duration>, batch: Option<u64>) -> Result {
+    let look = Duration::from_millis(200).min(every.unwrap_or(Duration::MAX));
+    let (mut last, mut batches) = (tokio::time::Instant::now(), 0);
+    while scope.sleep(look).await.is_ok() {
+        let numbers = progress.now();
+        if let Some(batch) = batch
+            && numbers.done() / batch > batches
+        {
+            batches = numbers.done() / batch;
+            let all = numbers.wanted.div_ceil(batch);
+            scope.say(format!("batch {} of {}: {}", number(batches), number(all), progress.log()));
+            last = tokio::time::Instant::now();
+        } else if every.is_some_and(|every| last.elapsed() >= every) && numbers.wanted > 0 {
+            scope.say(progress.log());
+            last = tokio::time::Instant::now();
+        }
+    }
+    Ok(())
+}
+
+/// What fetching begins with.
+struct Fetch {
+    path: PathBuf,
+    job: Job,
+    template: Option<Template>,
+    parse: ParseTemplate,
+    which: Which,
+    manners: Manners,
+    permitted: bool,
+    seed: u64,
+    progress: Arc<Progress>,
+    ending: Arc<Mutex<Ending>>,
+}
+
+impl Fetch {
+    async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
+        let Stored { rows, known, stale } = stored;
+        let (template, source) = self.resolve(&client).await?;
+        if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
+            Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
+        }
+        let plan = self.job.wanted.plan()?;
+        let counted = plan.clone();
+        // At once for boxes; for the edge of a large polygon it takes seconds.
+        let total = scope.spawn_blocking("count", move |_| Ok(counted.total())).await?;
+        policy::check(&template.hosts(), total, self.permitted).map_err(|error| hinted(&error, error.hint()))?;
+        let mut metadata = self.metadata(&source);
+        if let Some(format) = self.job.format {
+            metadata.set("format", format.name());
+        }
+        rows.note(Note { job: self.job.kept(), metadata }).await.map_err(|_| "the file has been closed")?;
+
+        let (todo, wanted) = self.todo(scope, &plan, total, &known, &stale).await?;
+        drop(known);
+        if wanted == 0 {
+            return self.finish(scope, None);
+        }
+        let ceiling = self.job.concurrent;
+        let start = self.job.slots.unwrap_or(FIRST_SLOTS).min(ceiling);
+        let (manners, mask) = (self.manners.clone(), template.clone());
+        let desk = Arc::new(Desk::new(Setup {
+            todo,
+            template,
+            format: self.job.format,
+            learns: self.job.format.is_none(),
+            pace: Pace::new(start, ceiling, self.job.rate),
+            seed: self.seed,
+            progress: Arc::clone(&self.progress),
+            mask: Box::new(move |text| manners.mask(&mask.mask(text))),
+        }));
+        let stored = match self.which {
+            Which::Stale => Some(Arc::new(Mutex::new(Reader::open(&self.path)?))),
+            _ => None,
+        };
+        let slot = |_| {
+            let slot = Slot {
+                desk: Arc::clone(&desk),
+                client: Arc::clone(&client),
+                rows: rows.clone(),
+                stored: stored.clone(),
+            };
+            scope.spawn_with("slot", |scope| slot.run(scope))
+        };
+        let slots: Vec<_> = (0..u64::from(ceiling).min(wanted)).map(slot).collect();
+        scope.spawn_with("job", async move |scope| {
+            for slot in slots {
+                slot.await?;
+            }
+            let slots = Note { job: vec![("slots", Some(desk.slots().to_string()))], ..Note::default() };
+            // Where the file has been closed, it says why.
+            let _ = rows.note(slots).await;
+            self.finish(&scope, desk.ended())
+        });
+        Ok(())
+    }
+
+    /// All has been asked for, or the server or a stop has ended it.
+    fn finish(&self, scope: &Scope, order: Option<Order>) -> Result {
+        let numbers = self.progress.now();
+        let mut ending = lock(&self.ending);
+        ending.finished = numbers.left() == 0;
+        match &order {
+            Some(order @ Order::ComeBack { .. }) => scope.exit_status(status::COME_BACK, order.to_string()),
+            Some(order) => scope.exit_status(status::REFUSED, order.to_string()),
+            None if ending.finished && numbers.failures() > 0 => {
+                scope.exit_status(status::FAILED_TILES, format!("{} failed", count(numbers.failures(), "tile")));
+            }
+            None => {}
+        }
+        ending.order = order;
+        Ok(())
+    }
+
+    /// The tiles to ask for, and how many these are.
+    async fn todo(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        total: u64,
+        known: &Arc<Known>,
+        stale: &Arc<IdSet>,
+    ) -> Result<(Box<dyn Iterator<Item = crate::grid::Tile> + Send>, u64)> {
+        let (plan, known, stale) = (plan.clone(), Arc::clone(known), Arc::clone(stale));
+        let (path, which, progress) = (self.path.clone(), self.which, Arc::clone(&self.progress));
+        let work = move |_| {
+            let mut done = IdSet::new();
+            known.stored.ranges().chain(known.empty.ranges()).for_each(|range| done.insert_range(range));
+            let there = plan.count_in(&done);
+            let among = |set: &IdSet| {
+                // Only those of this job: an area of an earlier one may have been larger.
+                let tiles = set.ranges().flatten().filter_map(crate::grid::Tile::from_id);
+                let ids: Vec<_> = tiles.filter(|tile| plan.contains(*tile)).collect();
+                let wanted = ids.len() as u64;
+                (Box::new(ids.into_iter()) as Box<dyn Iterator<Item = _> + Send>, wanted)
+            };
+            Ok(match which {
+                Which::Missing => {
+                    let mut for_good = IdSet::new();
+                    if !known.failed.is_empty() {
+                        let rows = Reader::open(&path)?.failures()?;
+                        let stays = rows.iter().filter(|row| !row.class.is_some_and(Class::is_passing));
+                        stays
+                            .map(|row| row.tile.id())
+                            .filter(|id| !done.contains(*id))
+                            .for_each(|id| for_good.insert(id));
+                    }
+                    let given_up = plan.count_in(&for_good);
+                    for_good.ranges().for_each(|range| done.insert_range(range));
+                    let wanted = total - there - given_up;
+                    progress.begin(wanted, there, given_up);
+                    (Box::new(plan.todo(&done)) as Box<dyn Iterator<Item = _> + Send>, wanted)
+                }
+                Which::Failed => {
+                    let (tiles, wanted) = among(&known.failed);
+                    progress.begin(wanted, there, 0);
+                    (tiles, wanted)
+                }
+                Which::Stale => {
+                    let (tiles, wanted) = among(&stale);
+                    progress.begin(wanted, there - wanted.min(there), 0);
+                    (tiles, wanted)
+                }
+            })
+        };
+        Ok(scope.spawn_blocking("plan", work).await?)
+    }
+
+    /// The template, and what the source says of itself if it was asked.
+    async fn resolve(&mut self, client: &Client) -> Result<(Template, Source)> {
+        if let Some(template) = self.template.take() {
+            return Ok((template, Source::default()));
+        }
+        let text = self.describe(client).await?;
+        let source = if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
+            let format = self.job.format.map(|format| match format {
+                crate::check::Format::Jpeg => "image/jpeg".to_owned(),
+                format => format!("image/{format}"),
+            });
+            let (layer, set) = (self.job.layer.as_deref(), self.job.matrix_set.as_deref());
+            let source = Capabilities::read(&text).and_then(|found| found.source(layer, set, format.as_deref()));
+            source.map_err(|error| hinted(&error, error.hint()))?
+        } else {
+            Source::tilejson(&text).map_err(|error| hinted(&error, error.hint()))?
+        };
+        if let Some(wanted) = self.job.wanted.zooms() {
+            source.check_zooms(&wanted).map_err(|error| hinted(&error, error.hint()))?;
+        }
+        self.job.resolved = Some(Resolved { template: source.template.clone(), tms: source.tms });
+        let template = (self.parse)(&self.job)?.ok_or("the description leads to another description")?;
+        // What a description says may hold a secret that the address had.
+        self.job.resolved = Some(Resolved { template: template.text().to_owned(), tms: source.tms });
+        Ok((template, source))
+    }
+
+    /// Fetches the description.
+    async fn describe(&self, client: &Client) -> Result<String> {
+        let url = &self.job.url;
+        let not = |why: &str| -> BoxError { format!("cannot read the source {url}: {why}").into() };
+        let first = Address::parse(url).ok_or_else(|| not("it is no address"))?;
+        let (mut lines, mut address) = (Lines::default(), first.clone());
+        let mut found = Err(not("it redirects without end"));
+        for _ in 0..=REDIRECTS {
+            let own = address.same_origin(&first);
+            let asking = Asking { address: &address, own, format: None, stored: None };
+            let reply = match client.ask(&mut lines, asking).await {
+                Ok(reply) => reply,
+                Err(broken) => {
+                    found = Err(not(&format!("{broken:?}").to_ascii_lowercase()));
+                    break;
+                }
+            };
+            let to = reply.headers.location.as_deref().and_then(|location| address.join(location));
+            match (reply.status, to) {
+                (200, _) => {
+                    found = String::from_utf8(reply.body).map_err(|_| not("it is no text"));
+                    break;
+                }
+                (301 | 302 | 303 | 307 | 308, Some(to)) => address = to,
+                (status, _) => {
+                    found = Err(not(&format!("the server answers {status}")));
+                    break;
+                }
+            }
+        }
+        lines.close().await;
+        found
+    }
+
+    /// What the file says of itself.
+    fn metadata(&self, source: &Source) -> Metadata {
+        let mut metadata = Metadata::new();
+        let name = self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        metadata.set("name", source.name.clone().unwrap_or(name));
+        for (name, value) in [("description", &source.description), ("attribution", &source.attribution)] {
+            value.iter().for_each(|value| metadata.set(name, value.as_str()));
+        }
+        if let Some(layers) = &source.vector_layers {
+            metadata.set("json", format!("{{\"vector_layers\":{layers}}}"));
+        }
+        if let (Some([w, s, e, n]), Some(zooms)) = (self.job.wanted.bounds(), self.job.wanted.zooms()) {
+            let degrees = |degrees: f64| format!("{}", (degrees * 1e7).round() / 1e7);
+            let [west, south, east, north] = [w, s, e, n].map(degrees);
+            metadata.set("bounds", format!("{west},{south},{east},{north}"));
+            let center = [(w + e) / 2.0, (s + n) / 2.0].map(degrees);
+            metadata.set("center", format!("{},{},{}", center[0], center[1], zooms.start()));
+            metadata.set("minzoom", zooms.start().to_string());
+            metadata.set("maxzoom", zooms.end().to_string());
+        }
+        metadata
+    }
+}
+
+fn hinted(error: &dyn std::error::Error, hint: &str) -> BoxError {
+    format!("{}; {hint}", keep::with_causes(error)).into()
+}
+
+/// What is said when all is over.
+struct LastWords {
+    path: PathBuf,
+    which: Which,
+}
+
+impl LastWords {
+    fn say(&self, _: &Scope, progress: &Progress, ending: &Ending, _: &Reason, _: Level) -> Vec<String> {
+        let numbers = progress.now();
+        let path = self.path.display();
+        if numbers.wanted == 0 && !ending.finished {
+            return Vec::new(); // It never began.
+        }
+        let safe = numbers.safe;
+        let mut line = match (numbers.wanted, safe.stored + safe.unchanged) {
+            (0, _) => format!("{} there, nothing to do", count(numbers.before, "tile")),
+            (_, stored) => {
+                let took = progress.took();
+                let rate = (stored as f64 / took.as_secs_f64().max(0.001)).round() as u64;
+                format!("{} stored in {}, {}, {}/s", count(stored, "tile"), span(took), bytes(safe.bytes), number(rate))
+            }
+        };
+        for (many, what) in [(safe.unchanged, "unchanged"), (safe.empty, "empty"), (numbers.failures(), "failed")] {
+            if many > 0 {
+                line.push_str(&format!(", {} {what}", number(many)));
+            }
+        }
+        let mut lines = Vec::new();
+        let left = numbers.wanted.saturating_sub(safe.stored + safe.unchanged + safe.empty + safe.failed);
+        if left > 0 {
+            line.push_str(&format!("; {} to go, continue with: tiles get {path}", number(left)));
+            line.push_str(match self.which {
+                Which::Missing => "",
+                Which::Failed => " --failed",
+                Which::Stale => " --refresh",
+            });
+        } else if numbers.failures() > 0 {
+            let classes: Vec<String> =
+                numbers.failed.iter().map(|(class, many)| format!("{} {}", number(*many), class.name())).collect();
+            if !classes.is_empty() {
+                line.push_str(&format!(" ({})", classes.join(", ")));
+            }
+            line.push_str(&format!("; try those again with: tiles get {path} --failed"));
+        } else if numbers.wanted > 0 {
+            line.push_str("; all there");
+        }
+        lines.push(line);
+        if safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
+            let share = safe.repeated * 100 / safe.bytes;
+            lines.push(format!(
+                "{share} % of these bytes came more than once: `--schema dedup` in a new file would keep them once"
+            ));
+        }
+        lines
+    }
+}

@@ -1,0 +1,61 @@
+//! Numbers for people. Pure.
+
+use std::time::Duration;
+
+/// `1,234,567`.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 tile`, `2,000 tiles`.
+pub fn count(many: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(many), if many == 1 { "" } else { "s" })
+}
+
+/// `999 B`, `1.2 MB`, in powers of 1,000.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in units {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "B" || value >= 99.5 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
+/// `0:07`, `12:34`, `3:02:01`, `12 days`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs() + u64::from(span.subsec_millis() >= 500);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        1..72 => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{} days", number(hours / 24)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_short() {
+        assert_eq!([0, 999, 1_000, 357_913_941].map(number), ["0", "999", "1,000", "357,913,941"]);
+        assert_eq!([0, 1, 2_000].map(|n| count(n, "tile")), ["0 tiles", "1 tile", "2,000 tiles"]);
+        let sizes = [0, 999, 1_000, 12_345, 999_499, 999_999, 497_000_000, 3_579_139_410_000];
+        assert_eq!(sizes.map(bytes), ["0 B", "999 B", "1.0 kB", "12.3 kB", "999 kB", "1.0 MB", "497 MB", "3.6 TB"]);
+        let spans = [0, 7, 754, 10_921, 1_036_800].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(spans, ["0:00", "0:07", "12:34", "3:02:01", "12 days"]);
+    }
+}
