@@ -149,6 +149,10 @@ impl Pace {
         match self.allowance.take(now) {
             Ok(()) => {
                 self.in_flight += 1;
+                // Whoever asks next would have to wait: they need not ask to be told.
+                if self.in_flight >= self.slots.count() {
+                    self.slots.were_full();
+                }
                 Permit::Go
             }
             Err(next) => Permit::Wait(next),
