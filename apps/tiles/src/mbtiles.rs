@@ -17,7 +17,6 @@
 //!
 //! Rows in the file count from the south (TMS); everything in this module's interface is a [`Tile`](crate::grid::Tile).
 
-mod dedup;
 mod finish;
 mod keys;
 mod open;

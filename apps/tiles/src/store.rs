@@ -7,6 +7,8 @@ mod error;
 pub(crate) mod job;
 pub(crate) mod lock;
 mod metadata;
+pub(crate) mod seen;
+pub(crate) mod whole;
 
 pub use self::{error::StoreError, job::FailRow, metadata::Metadata};
 use crate::{answer::Class, grid::Tile, ids::IdSet};

@@ -8,9 +8,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    Committed, Http, Known, MbtilesError, Metadata, Options, Row, Schema, What,
-    dedup::Seen,
-    keys,
+    Committed, Http, Known, MbtilesError, Metadata, Options, Row, Schema, What, keys,
     open::{metadata, writable},
 };
 use crate::{
@@ -19,6 +17,7 @@ use crate::{
     store::{
         job::{self, Filled, Lazy, Notes},
         lock::{Lock, identity},
+        seen::Seen,
         sorted,
     },
 };
