@@ -7,8 +7,8 @@
 //! - Where from: [`template`] writes the addresses of tiles, [`source`] reads how a server describes its own, [`address`] follows
 //!   redirects, [`policy`] knows what operators forbid.
 //! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
-//! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it; [`pmtiles`] is a file of
-//!   tiles that are all there; [`gzip`] packs.
+//! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it, [`folder`] a folder that does;
+//!   [`pmtiles`] is a file of tiles that are all there; [`gzip`] packs.
 
 pub mod address;
 pub mod answer;
@@ -16,6 +16,7 @@ pub mod area;
 pub mod check;
 pub mod cover;
 pub mod fetch;
+pub mod folder;
 pub mod get;
 pub mod grid;
 pub mod gzip;

@@ -53,6 +53,7 @@ fn equal_tiles_are_kept_once_and_neighbours_are_one_entry() {
         assert_eq!(reader.body(tile(id)).unwrap(), body, "{id}");
     }
     assert_eq!(reader.tiles().unwrap().total(), Some(6));
+    assert_eq!(Vec::from_iter(reader.status().unwrap().stored), [(1, 3), (2, 3)]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 

@@ -17,7 +17,8 @@ use crate::{
     check::Format,
     grid::Tile,
     gzip,
-    store::{Metadata, StoreError},
+    hilbert::{MAX_ZOOM, first_id, zoom_of},
+    store::{Metadata, Status, StoreError},
 };
 
 /// A directory, or the metadata, that holds more than this is taken for a bomb.
@@ -96,6 +97,26 @@ impl Reader {
     pub fn tiles(&self) -> Result<Tiles<'_>, StoreError> {
         let root = self.directory(self.header.root)?.into_iter();
         Ok(Tiles { reader: self, open: vec![root], run: Entry::default(), body: Vec::new(), next: 0 })
+    }
+
+    /// Counts its tiles, by the directories.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let mut status = Status::default();
+        let mut open = self.tiles()?;
+        while let Some(run) = open.next_run()? {
+            let end = run.id.saturating_add(u64::from(run.run)).min(first_id(MAX_ZOOM + 1));
+            let mut from = run.id;
+            // A run may go on in the next zoom.
+            while let Some(zoom) = zoom_of(from).filter(|_| from < end) {
+                let upto = end.min(first_id(zoom + 1));
+                *status.stored.entry(zoom).or_default() += upto - from;
+                from = upto;
+            }
+        }
+        Ok(status)
     }
 
     fn leaf(&self, entry: Entry) -> Result<Part, StoreError> {
@@ -182,9 +203,9 @@ impl Tiles<'_> {
         Some(self.reader.header.tiles).filter(|tiles| *tiles > 0)
     }
 
-    fn step(&mut self) -> Result<Option<(Tile, Vec<u8>)>, StoreError> {
-        while self.run.run == 0 {
-            let Some(directory) = self.open.last_mut() else { return Ok(None) };
+    /// The next run of tiles, without its body.
+    fn next_run(&mut self) -> Result<Option<Entry>, StoreError> {
+        while let Some(directory) = self.open.last_mut() {
             match directory.next() {
                 None => {
                     self.open.pop();
@@ -197,12 +218,22 @@ impl Tiles<'_> {
                     self.next = entry.id;
                     self.open.push(self.reader.directory(self.reader.leaf(entry)?)?.into_iter());
                 }
-                Some(entry) => (self.run, self.body) = (entry, self.reader.bytes(entry)?),
+                Some(entry) => {
+                    self.next = entry.id.saturating_add(u64::from(entry.run));
+                    return Ok(Some(entry));
+                }
             }
         }
-        let id = self.run.id;
-        (self.run.id, self.run.run, self.next) = (id + 1, self.run.run - 1, id + 1);
-        let tile = Tile::from_id(id).ok_or_else(|| self.reader.damaged("it has a tile below zoom 30"))?;
+        Ok(None)
+    }
+
+    fn step(&mut self) -> Result<Option<(Tile, Vec<u8>)>, StoreError> {
+        if self.run.run == 0 {
+            let Some(run) = self.next_run()? else { return Ok(None) };
+            (self.run, self.body) = (run, self.reader.bytes(run)?);
+        }
+        let tile = Tile::from_id(self.run.id).ok_or_else(|| self.reader.damaged("it has a tile below zoom 30"))?;
+        (self.run.id, self.run.run) = (self.run.id + 1, self.run.run - 1);
         let body = if self.run.run == 0 { std::mem::take(&mut self.body) } else { self.body.clone() };
         Ok(Some((tile, body)))
     }

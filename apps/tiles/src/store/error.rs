@@ -49,6 +49,16 @@ pub enum StoreError {
         /// What it is.
         what: String,
     },
+    /// It holds nothing of the batch script.
+    NoBatches {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is of a kind that nothing can be added to.
+    NotAppendable {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is something of this name already.
     Exists {
         /// The file.
@@ -125,6 +135,8 @@ impl StoreError {
                 "convert it with the program that made it: gzip is known, Brotli and Zstandard are not"
             }
             Self::Damaged { .. } => "get the file anew",
+            Self::NoBatches { .. } => "name the folder that holds tiles_batch_001",
+            Self::NotAppendable { .. } => "fetch into an MBTiles file, then: tiles convert",
             Self::Exists { .. } => "name another file, or allow it to be replaced",
             Self::Order { .. } => "bring the tiles by their ids",
             Self::Foreign { .. } => "say --adopt to add to it, or name another file",
@@ -172,6 +184,8 @@ impl fmt::Display for StoreError {
             Self::NotPmtiles { path, what } => write!(f, "{} is no PMTiles file: {what}", path.display()),
             Self::Unsupported { path, what } => write!(f, "{} cannot be read: {what}", path.display()),
             Self::Damaged { path, what } => write!(f, "{} is damaged: {what}", path.display()),
+            Self::NoBatches { path } => at(f, path, "has no folder tiles_batch_…"),
+            Self::NotAppendable { path } => at(f, path, "is PMTiles, which cannot be added to"),
             Self::Exists { path } => at(f, path, "is there already"),
             Self::Order { path, tile } => {
                 write!(f, "tile {tile} cannot be added to {} behind later ones", path.display())
