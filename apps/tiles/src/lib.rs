@@ -8,7 +8,7 @@
 //!   redirects, [`policy`] knows what operators forbid.
 //! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
 //! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it, [`folder`] a folder that does;
-//!   [`pmtiles`] is a file of tiles that are all there; [`gzip`] packs.
+//!   [`pmtiles`] is a file of tiles that are all there; [`takeover`] reads what the script left that this replaces; [`gzip`] packs.
 
 pub mod address;
 pub mod answer;
@@ -33,5 +33,6 @@ pub mod pmtiles;
 pub mod policy;
 pub mod source;
 pub mod store;
+pub mod takeover;
 pub mod template;
 pub mod words;
