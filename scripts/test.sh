@@ -28,6 +28,7 @@ install_missing() {
     need unshare util-linux
     need ps procps
     need tmux tmux
+    need python3 python3 python3-pip
     if ((${#packages[@]})); then
         if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
             echo "please install these packages and run again: ${packages[*]}" >&2
@@ -63,6 +64,7 @@ each_feature_alone() {
 }
 
 install_missing
+step "packages of Python for the tests" scripts/python.sh
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 step "each feature alone" each_feature_alone

@@ -7,7 +7,8 @@
 //! - Where from: [`template`] writes the addresses of tiles, [`source`] reads how a server describes its own, [`address`] follows
 //!   redirects, [`policy`] knows what operators forbid.
 //! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
-//! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it; [`gzip`] packs.
+//! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it, [`folder`] a folder that does;
+//!   [`pmtiles`] is a file of tiles that are all there; [`takeover`] reads what the script left that this replaces; [`gzip`] packs.
 
 pub mod address;
 pub mod answer;
@@ -15,6 +16,7 @@ pub mod area;
 pub mod check;
 pub mod cover;
 pub mod fetch;
+pub mod folder;
 pub mod get;
 pub mod grid;
 pub mod gzip;
@@ -27,8 +29,10 @@ pub mod mbtiles;
 pub mod net;
 pub mod pace;
 pub mod plan;
+pub mod pmtiles;
 pub mod policy;
 pub mod source;
 pub mod store;
+pub mod takeover;
 pub mod template;
 pub mod words;

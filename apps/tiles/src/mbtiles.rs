@@ -17,7 +17,6 @@
 //!
 //! Rows in the file count from the south (TMS); everything in this module's interface is a [`Tile`](crate::grid::Tile).
 
-mod dedup;
 mod finish;
 mod keys;
 mod open;
@@ -29,12 +28,14 @@ mod write;
 pub use self::{
     finish::finish,
     open::Options,
-    read::{Reader, Status, Tiles},
+    read::{Reader, Tiles},
     schema::Schema,
-    verify::{Agg, Verified, verify},
+    verify::verify,
     write::Writer,
 };
-pub use crate::store::{Committed, FailRow, Http, Known, Metadata, Row, StoreError as MbtilesError, What};
+pub use crate::store::{
+    Agg, Committed, FailRow, Http, Known, Metadata, Row, Status, StoreError as MbtilesError, Verified, What,
+};
 
 #[cfg(test)]
 #[path = "mbtiles_tests.rs"]

@@ -341,14 +341,14 @@ fn a_full_disk_changes_nothing_and_the_same_rows_may_be_tried_again() {
         let mut writer = Writer::open(&path, &Options { schema, adopt: false }).unwrap();
         writer.commit(&[stored(tile(0, 0, 0), "a")]).unwrap();
         let rows: Vec<_> = (0..64).map(|x| stored(tile(6, x, 0), &"long".repeat(500 + x as usize))).collect();
-        let pages: i64 = writer.file.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let pages: i64 = writer.base.file.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
 
-        writer.file.pragma_update_and_check(None, "max_page_count", pages + 9, |_| Ok(())).unwrap();
+        writer.base.file.pragma_update_and_check(None, "max_page_count", pages + 9, |_| Ok(())).unwrap();
         let error = writer.commit(&rows).unwrap_err();
         assert!(matches!(error, MbtilesError::Full { .. }), "{error}");
         assert_eq!(writer.known().unwrap().stored.len(), 1);
 
-        writer.file.pragma_update_and_check(None, "max_page_count", 100_000, |_| Ok(())).unwrap();
+        writer.base.file.pragma_update_and_check(None, "max_page_count", 100_000, |_| Ok(())).unwrap();
         assert_eq!(writer.commit(&rows).unwrap().stored, 64);
         drop(writer);
         let reader = Reader::open(&path).unwrap();
@@ -364,13 +364,14 @@ fn what_was_not_committed_when_it_crashed_is_rolled_back() {
     writer.commit(&[stored(tile(1, 0, 0), "safe"), failed(tile(1, 1, 1), Class::Server, 1)]).unwrap();
     // So small a cache has to write pages before the commit, as a big transaction does.
     writer
+        .base
         .file
         .execute_batch(
             "PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE tiles SET tile_data = x'00'; DELETE FROM ss_fail",
         )
         .unwrap();
     for row in 0..2000 {
-        writer.file.execute("INSERT INTO tiles VALUES (12, 1, ?1, zeroblob(3000))", [row]).unwrap();
+        writer.base.file.execute("INSERT INTO tiles VALUES (12, 1, ?1, zeroblob(3000))", [row]).unwrap();
     }
     let crashed = TempDir::new().unwrap();
     let copy = crashed.path().join("a.mbtiles");
@@ -465,7 +466,7 @@ fn what_may_not_be_written_says_so_and_changes_nothing() {
     let (_folder, path) = folder();
     let mut writer = open(&path);
     // Root may write to anything; this is what SQLite says to everybody else.
-    writer.file.pragma_update(None, "query_only", true).unwrap();
+    writer.base.file.pragma_update(None, "query_only", true).unwrap();
     let error = writer.commit(&[stored(tile(0, 0, 0), "a")]).unwrap_err();
     assert!(matches!(error, MbtilesError::ReadOnly { .. }), "{error}");
     drop(writer);
@@ -485,7 +486,7 @@ fn what_may_not_be_written_says_so_and_changes_nothing() {
 fn another_program_that_keeps_it_locked_is_named() {
     let (_folder, path) = folder();
     let mut writer = open(&path);
-    writer.file.busy_timeout(std::time::Duration::from_millis(10)).unwrap();
+    writer.base.file.busy_timeout(std::time::Duration::from_millis(10)).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
 
@@ -569,7 +570,7 @@ fn verifying_finds_each_tile_that_is_none() {
         put(7, Vec::new()),
     ];
     writer.commit(&rows).unwrap();
-    writer.file.execute("INSERT INTO tiles VALUES (4, 99, 0, x'1A0161')", []).unwrap();
+    writer.base.file.execute("INSERT INTO tiles VALUES (4, 99, 0, x'1A0161')", []).unwrap();
     drop(writer);
 
     let verified = verify(&path).unwrap();

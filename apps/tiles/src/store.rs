@@ -3,12 +3,26 @@
 //! A store takes [`Row`]s in groups. One group is one transaction of tiles and knowledge together, so after a crash a store is as it was
 //! after one of the groups; see [`mbtiles`](crate::mbtiles).
 
+mod any;
+pub(crate) mod base;
 mod error;
 pub(crate) mod job;
 pub(crate) mod lock;
 mod metadata;
+pub(crate) mod seen;
+pub(crate) mod sqlite;
+pub(crate) mod verified;
+pub(crate) mod whole;
 
-pub use self::{error::StoreError, job::FailRow, metadata::Metadata};
+use std::collections::BTreeMap;
+
+pub use self::{
+    any::{Kind, Options, Reader, Store, Tiles, verify},
+    error::StoreError,
+    job::FailRow,
+    metadata::Metadata,
+    verified::{Agg, Verified},
+};
 use crate::{answer::Class, grid::Tile, ids::IdSet};
 
 /// What became of one tile.
@@ -95,6 +109,17 @@ impl Known {
         }
         stale
     }
+}
+
+/// How many tiles a store has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Those with a body, by zoom.
+    pub stored: BTreeMap<u8, u64>,
+    /// Those that the server does not have.
+    pub empty: u64,
+    /// Those that failed, by the name of the class, the most frequent first.
+    pub failed: Vec<(String, u64)>,
 }
 
 /// What one commit did.

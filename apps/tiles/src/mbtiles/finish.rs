@@ -20,7 +20,7 @@ pub fn finish(path: &Path) -> Result<(), MbtilesError> {
     }
     let mut writer = Writer::open(path, &Options::default())?;
     let schema = writer.schema();
-    strip(&mut writer.file, schema).map_err(|error| MbtilesError::of(path, error))?;
+    strip(&mut writer.base.file, schema).map_err(|error| MbtilesError::of(path, error))?;
     writer.close()
 }
 

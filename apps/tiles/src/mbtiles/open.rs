@@ -1,17 +1,17 @@
 //! Making a file, going on with one, and leaving alone what is not ours.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, path::Path};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{MbtilesError, Schema, schema};
-use crate::store::{Metadata, job};
+use crate::store::{
+    Metadata, job,
+    sqlite::{self, connect, settle},
+};
 
 /// `MPBX`, in the header of every MBTiles file that says so.
 pub(super) const APPLICATION_ID: i32 = 0x4D50_4258;
-/// How long another program may keep a file locked.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -56,37 +56,10 @@ pub(super) fn writable(path: &Path, options: &Options) -> Result<(Connection, Sc
 
 /// A connection that only reads, and how the tables are laid out.
 pub(super) fn readable(path: &Path) -> Result<(Connection, Schema), MbtilesError> {
-    let open = |flags| {
-        let file = connect(path, flags)?;
-        let schema = Schema::find(&file).map_err(|error| MbtilesError::of(path, error))?;
-        Ok((file, schema.ok_or_else(|| no_tiles(path))?))
-    };
-    match open(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-        // After a crash, what was not committed has to be rolled back by whoever comes first.
-        Err(MbtilesError::ReadOnly { .. }) => {
-            let (file, schema) = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            file.pragma_update(None, "query_only", true).map_err(|error| MbtilesError::of(path, error))?;
-            Ok((file, schema))
-        }
-        other => other,
-    }
-}
-
-/// Opens a file without changing it. A new one stays empty until something is written.
-///
-/// Nobody but SQLite may open the file: closing it would take the locks that this process has on it.
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, MbtilesError> {
-    if path.is_dir() {
-        return Err(MbtilesError::io(path, io::ErrorKind::IsADirectory.into()));
-    }
-    let open = || {
-        let file = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        file.busy_timeout(PATIENCE)?;
-        // Otherwise looking at a file with a WAL would move what is in it.
-        file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        Ok(file)
-    };
-    open().map_err(|error| MbtilesError::of(path, error))
+    sqlite::readable(path, |file| {
+        let schema = Schema::find(file).map_err(|error| MbtilesError::of(path, error))?;
+        schema.ok_or_else(|| no_tiles(path))
+    })
 }
 
 fn no_tiles(path: &Path) -> MbtilesError {
@@ -103,16 +76,6 @@ fn make(file: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
     transaction.execute_batch(schema.create())?;
     job::create(&transaction)?;
     transaction.commit()
-}
-
-/// How a file is written: see the choices of the module.
-pub(crate) fn settle(file: &Connection) -> rusqlite::Result<()> {
-    file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    file.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;
-    file.pragma_update(None, "synchronous", "FULL")?;
-    file.pragma_update(None, "temp_store", "MEMORY")?;
-    // In KiB. A commit that does not fit would be written, and synced, in parts.
-    file.pragma_update(None, "cache_size", -16_384)
 }
 
 /// Adds what a foreign file lacks.

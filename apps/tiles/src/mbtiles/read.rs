@@ -1,7 +1,6 @@
 //! Reading a file, also while it is written.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -9,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::{
-    FailRow, Http, Known, MbtilesError, Metadata, Schema, keys,
+    FailRow, Http, Known, MbtilesError, Metadata, Schema, Status, keys,
     open::{metadata, readable},
 };
 use crate::{grid::Tile, ids::IdSet, store::job};
@@ -22,17 +21,6 @@ pub struct Reader {
     schema: Schema,
     /// Whether it has the tables of a job.
     has_job: bool,
-}
-
-/// How many tiles a file has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Those with a body, by zoom.
-    pub stored: BTreeMap<u8, u64>,
-    /// Those that the server does not have.
-    pub empty: u64,
-    /// Those that failed, by the name of the class, the most frequent first.
-    pub failed: Vec<(String, u64)>,
 }
 
 impl Reader {

@@ -1,24 +1,21 @@
 //! Writing to a file.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    Committed, Http, Known, MbtilesError, Metadata, Options, Row, Schema, What,
-    dedup::Seen,
-    keys,
+    Committed, Http, Known, MbtilesError, Metadata, Options, Row, Schema, What, keys,
     open::{metadata, writable},
 };
 use crate::{
     grid::Tile,
     ids::IdSet,
     store::{
-        job::{self, Filled, Lazy, Notes},
-        lock::{Lock, identity},
+        base::Base,
+        job::{self, Lazy, Notes},
+        lock::Lock,
+        seen::Seen,
         sorted,
     },
 };
@@ -26,15 +23,11 @@ use crate::{
 /// A file that is being written. There is one at a time for a file.
 #[derive(Debug)]
 pub struct Writer {
-    pub(super) file: Connection,
-    path: PathBuf,
-    identity: Option<(u64, u64)>,
+    pub(crate) base: Base,
     schema: Schema,
-    filled: Filled,
     seen: Seen,
     /// Of the next body, in [`Schema::Dedup`].
     number: i64,
-    _lock: Lock,
 }
 
 impl Writer {
@@ -45,15 +38,12 @@ impl Writer {
     pub fn open(path: &Path, options: &Options) -> Result<Self, MbtilesError> {
         let lock = Lock::take(path)?;
         let (file, schema) = writable(path, options)?;
-        let identity = identity(&fs::metadata(path));
-        let state = || {
+        let number = || {
             let last = "SELECT IFNULL(MAX(tile_data_id), 0) FROM tiles_data";
-            let last = if schema == Schema::Dedup { file.query_row(last, [], |row| row.get::<_, i64>(0))? } else { 0 };
-            Ok((Filled::find(&file)?, last + 1))
+            if schema == Schema::Dedup { file.query_row(last, [], |row| row.get::<_, i64>(0)) } else { Ok(0) }
         };
-        let (filled, number) = state().map_err(|error| MbtilesError::of(path, error))?;
-        let seen = Seen::default();
-        Ok(Self { file, path: path.to_owned(), identity, schema, filled, seen, number, _lock: lock })
+        let number = 1 + number().map_err(|error| MbtilesError::of(path, error))?;
+        Ok(Self { base: Base::new(file, path, path, lock)?, schema, seen: Seen::default(), number })
     }
 
     /// How its tables are laid out.
@@ -67,10 +57,10 @@ impl Writer {
     /// It cannot be read.
     pub fn known(&self) -> Result<Known, MbtilesError> {
         let read = || {
-            let mut known = Known { stored: keys::ids(&self.file, self.schema)?, ..Known::default() };
-            job::known(&self.file, &mut known).map(|()| known)
+            let mut known = Known { stored: keys::ids(&self.base.file, self.schema)?, ..Known::default() };
+            job::known(&self.base.file, &mut known).map(|()| known)
         };
-        read().map_err(|error| self.wrong(error))
+        read().map_err(|error| self.base.wrong(error))
     }
 
     /// What the job keeps under a name.
@@ -78,7 +68,7 @@ impl Writer {
     /// # Errors
     /// It cannot be read.
     pub fn job(&self, name: &str) -> Result<Option<String>, MbtilesError> {
-        job::value(&self.file, name).map_err(|error| self.wrong(error))
+        self.base.job(name)
     }
 
     /// Sets what the job keeps under these names, or takes it out; all or nothing.
@@ -86,7 +76,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written; then nothing has changed.
     pub fn set_job(&mut self, values: &[(&str, Option<&str>)]) -> Result<(), MbtilesError> {
-        self.change(|transaction| job::set_values(transaction, values))
+        self.base.set_job(values)
     }
 
     /// What the file says of itself.
@@ -94,7 +84,7 @@ impl Writer {
     /// # Errors
     /// It cannot be read.
     pub fn metadata(&self) -> Result<Metadata, MbtilesError> {
-        metadata(&self.file).map_err(|error| self.wrong(error))
+        metadata(&self.base.file).map_err(|error| self.base.wrong(error))
     }
 
     /// Makes the file say this of itself; names that are not in it stay as they are.
@@ -102,7 +92,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written; then nothing has changed.
     pub fn set_metadata(&mut self, values: &Metadata) -> Result<(), MbtilesError> {
-        self.change(|transaction| {
+        self.base.change(|transaction| {
             // A foreign file may have a name twice, or no index.
             let mut remove = transaction.prepare("DELETE FROM metadata WHERE name = ?1")?;
             let mut insert = transaction.prepare("INSERT INTO metadata (name, value) VALUES (?1, ?2)")?;
@@ -122,20 +112,20 @@ impl Writer {
     /// Nothing has changed then, and the same rows may be tried again. After [`MbtilesError::Replaced`] that is of no use: what was
     /// written before is no longer where the name leads.
     pub fn commit(&mut self, rows: &[Row]) -> Result<Committed, MbtilesError> {
-        self.still_there()?;
+        self.base.still_there()?;
         let committed = self.write(rows).map_err(|error| {
             // It may know bodies that are not in the file.
             self.seen.clear();
-            MbtilesError::of(&self.path, error)
+            self.base.wrong(error)
         })?;
-        self.still_there()?;
+        self.base.still_there()?;
         Ok(committed)
     }
 
     fn write(&mut self, rows: &[Row]) -> rusqlite::Result<Committed> {
-        let transaction = self.file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.base.file.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut committed = Committed::default();
-        let mut notes = Notes::new(&transaction, &mut self.filled);
+        let mut notes = Notes::new(&transaction, &mut self.base.filled);
         let mut bodies = Bodies::new(&transaction, self.schema, &mut self.seen, &mut self.number);
         for Row { tile, what } in sorted(rows) {
             match what {
@@ -155,8 +145,7 @@ impl Writer {
     /// # Errors
     /// It cannot be read.
     pub fn stale(&self, now: u64) -> Result<IdSet, MbtilesError> {
-        let fresh = job::fresh(&self.file, now).map_err(|error| self.wrong(error))?;
-        Ok(self.known()?.except(&fresh))
+        self.base.stale(&self.known()?, now)
     }
 
     /// How fresh a tile is and how to ask whether it still is; none where nothing was said.
@@ -164,7 +153,7 @@ impl Writer {
     /// # Errors
     /// It cannot be read.
     pub fn validators(&self, tile: Tile) -> Result<Option<Http>, MbtilesError> {
-        job::freshness(&self.file, tile).map_err(|error| self.wrong(error))
+        self.base.validators(tile)
     }
 
     /// Forgets which tiles failed.
@@ -172,7 +161,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written; then nothing has changed.
     pub fn forget_failed(&mut self) -> Result<(), MbtilesError> {
-        self.change(|transaction| transaction.execute_batch("DELETE FROM ss_fail"))
+        self.base.forget_failed()
     }
 
     /// Forgets which tiles are empty.
@@ -180,7 +169,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written; then nothing has changed.
     pub fn forget_empty(&mut self) -> Result<(), MbtilesError> {
-        self.change(|transaction| transaction.execute_batch("DELETE FROM ss_empty"))
+        self.base.forget_empty()
     }
 
     /// Sees that the name still leads to the file that is open; every commit does.
@@ -188,10 +177,7 @@ impl Writer {
     /// # Errors
     /// It does not.
     pub fn still_there(&self) -> Result<(), MbtilesError> {
-        if identity(&fs::metadata(&self.path)) == self.identity {
-            return Ok(());
-        }
-        Err(MbtilesError::Replaced { path: self.path.clone() })
+        self.base.still_there()
     }
 
     /// Closes the file; nothing is left beside it. What was committed is safe without it.
@@ -199,24 +185,7 @@ impl Writer {
     /// # Errors
     /// SQLite could not take its journal away.
     pub fn close(self) -> Result<(), MbtilesError> {
-        // Truncated, it would stay.
-        let closed = self.file.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
-        closed.map_err(|error| self.wrong(error))?;
-        self.file.close().map_err(|(_, error)| MbtilesError::of(&self.path, error))
-    }
-
-    /// Changes something outside of a commit.
-    fn change(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), MbtilesError> {
-        self.still_there()?;
-        let changed = self.file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-            change(&transaction)?;
-            transaction.commit()
-        });
-        changed.map_err(|error| MbtilesError::of(&self.path, error))
-    }
-
-    fn wrong(&self, error: rusqlite::Error) -> MbtilesError {
-        MbtilesError::of(&self.path, error)
+        self.base.close()
     }
 }
 

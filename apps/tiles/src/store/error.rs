@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::ErrorCode;
 
-use crate::mbtiles::Schema;
+use crate::{grid::Tile, mbtiles::Schema};
 
 /// What is wrong with a file. A writer has changed nothing then.
 #[derive(Debug)]
@@ -27,6 +27,49 @@ pub enum StoreError {
         path: PathBuf,
         /// What shows it.
         what: String,
+    },
+    /// It is no PMTiles file of version 3.
+    NotPmtiles {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        what: String,
+    },
+    /// It uses something that this program does not know.
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// What stands in it cannot be.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// It holds nothing of the batch script.
+    NoBatches {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is of a kind that nothing can be added to.
+    NotAppendable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is something of this name already.
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tile came after one of a higher id.
+    Order {
+        /// The file that is being made.
+        path: PathBuf,
+        /// The tile.
+        tile: Tile,
     },
     /// It is an MBTiles file that this program did not begin, or has finished.
     Foreign {
@@ -87,6 +130,15 @@ impl StoreError {
         match self {
             Self::Open { .. } => "the folder has to exist, and both it and the file must be accessible",
             Self::NotMbtiles { .. } => "name another file",
+            Self::NotPmtiles { .. } => "name another file; PMTiles of version 2 and before have to be made anew",
+            Self::Unsupported { .. } => {
+                "convert it with the program that made it: gzip is known, Brotli and Zstandard are not"
+            }
+            Self::Damaged { .. } => "get the file anew",
+            Self::NoBatches { .. } => "name the folder that holds tiles_batch_001",
+            Self::NotAppendable { .. } => "fetch into an MBTiles file, then: tiles convert",
+            Self::Exists { .. } => "name another file, or allow it to be replaced",
+            Self::Order { .. } => "bring the tiles by their ids",
             Self::Foreign { .. } => "say --adopt to add to it, or name another file",
             Self::ReadOnlySchema { .. } => "convert it first: tiles convert",
             Self::Locked { .. } => "stop the other one, or name another file",
@@ -129,6 +181,15 @@ impl fmt::Display for StoreError {
         match self {
             Self::Open { path, .. } => write!(f, "cannot open {}", path.display()),
             Self::NotMbtiles { path, what } => write!(f, "{} is no MBTiles file: {what}", path.display()),
+            Self::NotPmtiles { path, what } => write!(f, "{} is no PMTiles file: {what}", path.display()),
+            Self::Unsupported { path, what } => write!(f, "{} cannot be read: {what}", path.display()),
+            Self::Damaged { path, what } => write!(f, "{} is damaged: {what}", path.display()),
+            Self::NoBatches { path } => at(f, path, "has no folder tiles_batch_…"),
+            Self::NotAppendable { path } => at(f, path, "is PMTiles, which cannot be added to"),
+            Self::Exists { path } => at(f, path, "is there already"),
+            Self::Order { path, tile } => {
+                write!(f, "tile {tile} cannot be added to {} behind later ones", path.display())
+            }
             Self::Foreign { path } => at(f, path, "is an MBTiles file of another program, or finished"),
             Self::ReadOnlySchema { path, schema } => write!(f, "{} has the layout {schema}", path.display()),
             Self::Locked { path } => at(f, path, "is being written by another `tiles`"),

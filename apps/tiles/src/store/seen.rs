@@ -12,14 +12,14 @@ const REMEMBERED: usize = 1 << 16;
 /// Bodies that repeat are few and repeat often, so it forgets what has not come for long. 128 bits do not collide by accident; who could
 /// make them collide on purpose sends all tiles anyway.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     recent: HashMap<(u128, usize), i64>,
     older: HashMap<(u128, usize), i64>,
 }
 
 impl Seen {
     /// The number under which a body is known. Otherwise it is known as `number` from now on.
-    pub(super) fn find(&mut self, body: &[u8], number: i64) -> Option<i64> {
+    pub(crate) fn find(&mut self, body: &[u8], number: i64) -> Option<i64> {
         let key = (XxHash3_128::oneshot(body), body.len());
         if let Some(known) = self.recent.get(&key) {
             return Some(*known);
@@ -33,7 +33,7 @@ impl Seen {
     }
 
     /// Forgets everything, as after a transaction that was not committed.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

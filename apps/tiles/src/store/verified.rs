@@ -1,0 +1,103 @@
+//! What reading all of a store again showed.
+
+use std::collections::BTreeMap;
+
+use super::Metadata;
+use crate::{
+    check::{self, Format, Wrong},
+    grid::Tile,
+    gzip,
+};
+
+/// So many tiles that are wrong are named; all are counted.
+const NAMED: usize = 100;
+/// A vector tile that holds more than this is taken for a bomb.
+const MOST: usize = 64 << 20;
+
+/// What is in a file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verified {
+    /// Tiles, by zoom.
+    pub tiles: BTreeMap<u8, u64>,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Tiles by what they are.
+    pub formats: BTreeMap<&'static str, u64>,
+    /// What the file says that they are.
+    pub said: Option<Format>,
+    /// Tiles that are none, or not what the file says.
+    pub wrong: u64,
+    /// The first of them, and why.
+    pub named: Vec<(Tile, String)>,
+    /// Rows for tiles that do not exist.
+    pub nowhere: u64,
+    /// What SQLite says against the file; empty where it is sound.
+    pub damage: Vec<String>,
+    /// Whether `agg_tiles_hash` is right.
+    pub agg: Agg,
+    /// What the file should say of itself and does not.
+    pub missing: Vec<&'static str>,
+}
+
+/// What `agg_tiles_hash` shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Agg {
+    /// It is not there.
+    #[default]
+    Absent,
+    /// The tiles are those that were there when it was written.
+    Right,
+    /// They are not.
+    Wrong,
+}
+
+impl Verified {
+    /// Whether nothing is wrong with the file. Names that are missing are no harm to its tiles.
+    pub fn is_sound(&self) -> bool {
+        self.wrong == 0 && self.nowhere == 0 && self.damage.is_empty() && self.agg != Agg::Wrong
+    }
+}
+
+impl Verified {
+    /// Of a store with these metadata, before anything of it was read.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { said: metadata.format(), missing: missing(metadata), ..Self::default() }
+    }
+
+    /// Looks at a tile.
+    pub(crate) fn add(&mut self, tile: Tile, body: &[u8]) {
+        *self.tiles.entry(tile.z()).or_default() += 1;
+        self.bytes += body.len() as u64;
+        match whole(body, self.said) {
+            Ok(format) => *self.formats.entry(format.name()).or_default() += 1,
+            Err(why) => {
+                self.wrong += 1;
+                if self.named.len() < NAMED {
+                    self.named.push((tile, why));
+                }
+            }
+        }
+    }
+}
+
+/// What a body is, if it is a whole tile; what is compressed is looked into.
+pub(crate) fn whole(body: &[u8], expected: Option<Format>) -> Result<Format, String> {
+    if body.is_empty() {
+        return Err("it has no bytes".to_owned());
+    }
+    let found = check::check(body, expected).map_err(|wrong: Wrong| wrong.to_string())?;
+    if found.gzip {
+        let unpacked = gzip::unpack(body, MOST).map_err(|error| format!("it cannot be unpacked: {error}"))?;
+        if !unpacked.is_empty() {
+            check::check(&unpacked, Some(Format::Mvt)).map_err(|wrong| format!("unpacked, {wrong}"))?;
+        }
+    }
+    Ok(found.format)
+}
+
+fn missing(metadata: &Metadata) -> Vec<&'static str> {
+    let vector = metadata.format() == Some(Format::Mvt);
+    let names =
+        ["name", "format", "bounds", "center", "minzoom", "maxzoom"].into_iter().chain(vector.then_some("json"));
+    names.filter(|name| metadata.value(name).is_none()).collect()
+}
