@@ -28,8 +28,7 @@ use crate::{
     check::Format,
     grid::Tile,
     keep::{Note, Rows},
-    mbtiles::Reader,
-    store::{Http, Metadata},
+    store::{Http, Metadata, Reader},
 };
 
 /// Asks for one tile after another until there is nothing left to do, or the stop comes.

@@ -17,7 +17,7 @@ use softstop::{BoxError, Level, Reason, Result, Scope, Service};
 
 use crate::{
     address::Address,
-    answer::{Class, Order, REDIRECTS},
+    answer::{Order, REDIRECTS},
     fetch::{
         Manners, Patience, Progress, Slot,
         client::{Asking, Client, Lines},
@@ -27,13 +27,12 @@ use crate::{
     ids::IdSet,
     job::{Job, Resolved},
     keep::{self, Note, Rows},
-    mbtiles::{Reader, Writer},
     net::Connect,
     pace::Pace,
     plan::Plan,
     policy,
     source::{Capabilities, Source},
-    store::{Known, Metadata},
+    store::{Known, Metadata, Reader, Store},
     template::Template,
     words::{bytes, count, number, span},
 };
@@ -67,8 +66,8 @@ pub enum Which {
 pub struct Config {
     /// The file, as messages name it.
     pub path: PathBuf,
-    /// The file, open; see [`Writer::open`].
-    pub file: Writer,
+    /// The file, open; see [`Store::open`].
+    pub file: Store,
     /// What is to be fetched.
     pub job: Job,
     /// The template; none where the address of the job is that of a description.
@@ -306,7 +305,7 @@ impl Fetch {
         stale: &Arc<IdSet>,
     ) -> Result<(Box<dyn Iterator<Item = crate::grid::Tile> + Send>, u64)> {
         let (plan, known, stale) = (plan.clone(), Arc::clone(known), Arc::clone(stale));
-        let (path, which, progress) = (self.path.clone(), self.which, Arc::clone(&self.progress));
+        let (which, progress) = (self.which, Arc::clone(&self.progress));
         let work = move |_| {
             let mut done = IdSet::new();
             known.stored.ranges().chain(known.empty.ranges()).for_each(|range| done.insert_range(range));
@@ -321,13 +320,8 @@ impl Fetch {
             Ok(match which {
                 Which::Missing => {
                     let mut for_good = IdSet::new();
-                    if !known.failed.is_empty() {
-                        let rows = Reader::open(&path)?.failures()?;
-                        let stays = rows.iter().filter(|row| !row.class.is_some_and(Class::is_passing));
-                        stays
-                            .map(|row| row.tile.id())
-                            .filter(|id| !done.contains(*id))
-                            .for_each(|id| for_good.insert(id));
+                    for run in known.for_good.ranges() {
+                        done.missing(run).for_each(|run| for_good.insert_range(run));
                     }
                     let given_up = plan.count_in(&for_good);
                     for_good.ranges().for_each(|range| done.insert_range(range));

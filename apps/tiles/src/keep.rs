@@ -10,8 +10,7 @@ use tokio::{
 
 use crate::{
     fetch::Progress,
-    mbtiles::{MbtilesError, Writer},
-    store::{Metadata, Row, What},
+    store::{Metadata, Row, Store, StoreError, What},
 };
 
 /// How the report names tiles that were received and are not committed.
@@ -82,7 +81,7 @@ impl Rows {
 
 /// What the task that writes hands over at its end.
 struct Keeper {
-    file: Held<Writer>,
+    file: Held<Store>,
     received: mpsc::Receiver<Message>,
     group: Vec<Message>,
     progress: Arc<Progress>,
@@ -90,7 +89,7 @@ struct Keeper {
 }
 
 /// Takes over an open file and starts the task.
-pub(crate) async fn start(scope: &Scope, file: Writer, progress: Arc<Progress>) -> Result<Rows> {
+pub(crate) async fn start(scope: &Scope, file: Store, progress: Arc<Progress>) -> Result<Rows> {
     let file = scope.open("file", async { Ok::<_, BoxError>(file) }, async |file| file.close().map_err(told)).await?;
     let (sender, received) = mpsc::channel(WAITING);
     let keeper = Keeper { file, received, group: Vec::with_capacity(GROUP), progress, scope: scope.clone() };
@@ -167,7 +166,7 @@ impl Keeper {
         })
     }
 
-    fn write(&mut self, rows: &[Row], notes: Vec<(Note, oneshot::Sender<()>)>) -> Result<(), MbtilesError> {
+    fn write(&mut self, rows: &[Row], notes: Vec<(Note, oneshot::Sender<()>)>) -> Result<(), StoreError> {
         if !rows.is_empty() {
             let committed = self.file.commit(rows)?;
             self.progress.safe(committed);
@@ -186,7 +185,7 @@ impl Keeper {
     }
 }
 
-fn told(error: MbtilesError) -> BoxError {
+fn told(error: StoreError) -> BoxError {
     let hint = error.hint();
     let text = with_causes(&error);
     format!("{text}; {hint}").into()
@@ -202,3 +201,7 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "keep_tests.rs"]
+mod tests;

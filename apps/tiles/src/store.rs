@@ -98,6 +98,8 @@ pub struct Known {
     pub empty: IdSet,
     /// Those that failed the last time; one that is stored or empty may be among them, after a refresh.
     pub failed: IdSet,
+    /// Those of them that failed in a way that does not pass by itself; see [`Class::is_passing`].
+    pub for_good: IdSet,
 }
 
 impl Known {

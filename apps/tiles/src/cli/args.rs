@@ -62,6 +62,8 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
+        // What is said last counts, so that a command can be repeated with something else behind it.
+        .args_override_self(true)
         .subcommands([get, plan, status, finish, verify])
 }
 

@@ -6,7 +6,8 @@ use serde_json::json;
 use tiles::{
     ids::IdSet,
     job::{Job, ReadError},
-    mbtiles::{self, MbtilesError, Reader},
+    mbtiles,
+    store::{self, Agg, Reader, StoreError},
     words::{bytes, count, number},
 };
 
@@ -17,7 +18,7 @@ pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
     let reader = hinted!(Reader::open(path))?;
     let (status, known) = (hinted!(reader.status())?, hinted!(reader.known())?);
     let job = Job::read(|name| reader.job(name)).map_err(|error| match error {
-        ReadError::File(error) => wrong(&error, MbtilesError::hint(&error)),
+        ReadError::File(error) => wrong(&error, StoreError::hint(&error)),
         ReadError::Job(error) => wrong(&error, error.hint()),
     })?;
     let stored: u64 = status.stored.values().sum();
@@ -40,7 +41,7 @@ pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
             "file": path.display().to_string(),
             "bytes": size,
             "source": job.as_ref().map(|job| &job.url),
-            "schema": reader.schema().to_string(),
+            "schema": layout(&reader),
             "stored": stored,
             "empty": status.empty,
             "failed": failed,
@@ -56,7 +57,7 @@ pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
     if let Some(job) = &job {
         print(&format!("source  {}", job.url));
     }
-    print(&format!("file    {} ({}, {})", path.display(), bytes(size), reader.schema()));
+    print(&format!("file    {} ({}, {})", path.display(), bytes(size), layout(&reader)));
     print(&format!("{:>6}  {:>15}  {:>15}  {:>15}", "zoom", "tiles", "there", "left"));
     let rows: Vec<(u8, u64, u64)> = match wanted {
         Some(rows) => rows,
@@ -80,6 +81,15 @@ pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How the tiles are kept.
+fn layout(reader: &Reader) -> String {
+    match reader {
+        Reader::Mbtiles(file) => format!("mbtiles, {}", file.schema()),
+        Reader::Pmtiles(_) => "pmtiles".to_owned(),
+        Reader::Folder(_) => "folder".to_owned(),
+    }
+}
+
 /// Takes out what only fetching needs.
 pub(crate) fn finish(path: &Path) -> Result<ExitCode, Wrong> {
     let size = || std::fs::metadata(path).map_or(0, |found| found.len());
@@ -91,7 +101,7 @@ pub(crate) fn finish(path: &Path) -> Result<ExitCode, Wrong> {
 
 /// Reads all of it again.
 pub(crate) fn verify(path: &Path) -> Result<ExitCode, Wrong> {
-    let found = hinted!(mbtiles::verify(path))?;
+    let found = hinted!(store::verify(path))?;
     let all: u64 = found.tiles.values().sum();
     print(&format!("{}: {}, {}", path.display(), count(all, "tile"), bytes(found.bytes)));
     for (format, many) in &found.formats {
@@ -110,9 +120,9 @@ pub(crate) fn verify(path: &Path) -> Result<ExitCode, Wrong> {
         print(&format!("  damaged: {damage}"));
     }
     match found.agg {
-        mbtiles::Agg::Absent => {}
-        mbtiles::Agg::Right => print("  agg_tiles_hash: right"),
-        mbtiles::Agg::Wrong => print("  agg_tiles_hash: wrong, the tiles have changed since it was written"),
+        Agg::Absent => {}
+        Agg::Right => print("  agg_tiles_hash: right"),
+        Agg::Wrong => print("  agg_tiles_hash: wrong, the tiles have changed since it was written"),
     }
     if !found.missing.is_empty() {
         print(&format!("  metadata lacks: {}", found.missing.join(", ")));

@@ -15,8 +15,9 @@ use tiles::{
     fetch::{Manners, Patience, Progress},
     get::{Config, ParseTemplate, Which, service},
     job::{Job, ReadError, Request, is_description},
-    mbtiles::{MbtilesError, Options, Reader, Schema, Writer},
+    mbtiles::Schema,
     net,
+    store::{Options, Reader, Store, StoreError},
     template::Template,
 };
 
@@ -107,7 +108,7 @@ impl Get {
         let manners = Manners::new(agent, &job.headers, &environment)?;
         let connect = net::internet(ca.as_deref())?;
         // All that can be wrong with what was said is known: only now a file is made.
-        let mut file = hinted!(Writer::open(&out, &Options { schema, adopt }))?;
+        let mut file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
         if replaced && source_before.is_some_and(|before| before != job.url) {
             // What one source does not have, another may.
             hinted!(file.forget_empty())?;
@@ -143,7 +144,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Job>, Wrong> {
     }
     let reader = hinted!(Reader::open(path))?;
     Job::read(|name| reader.job(name)).map_err(|error| match error {
-        ReadError::File(error) => wrong(&error, MbtilesError::hint(&error)),
+        ReadError::File(error) => wrong(&error, StoreError::hint(&error)),
         ReadError::Job(error) => wrong(&error, error.hint()),
     })
 }

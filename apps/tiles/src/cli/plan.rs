@@ -6,9 +6,8 @@ use clap::ArgMatches;
 use tiles::{
     ids::IdSet,
     job::CONCURRENT,
-    mbtiles::Reader,
     policy,
-    store::Known,
+    store::{Known, Reader, StoreError},
     words::{bytes, count, number, span},
 };
 
@@ -68,9 +67,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
 }
 
 /// The mean size of the tiles that are there, of a thousand of them.
-fn mean(reader: &Reader) -> Result<Option<u64>, tiles::mbtiles::MbtilesError> {
+fn mean(reader: &Reader) -> Result<Option<u64>, StoreError> {
     let (mut all, mut sum) = (0, 0);
-    for tile in reader.tiles()?.take(1000) {
+    for tile in reader.tiles()?.0.take(1000) {
         let (_, body) = tile?;
         (all, sum) = (all + 1, sum + body.len() as u64);
     }

@@ -13,7 +13,7 @@ use super::{JOB, scan, write::known};
 use crate::{
     grid::Tile,
     ids::IdSet,
-    store::{FailRow, Known, Metadata, Status, StoreError, job, sqlite::readable},
+    store::{FailRow, Http, Known, Metadata, Status, StoreError, job, sqlite::readable},
 };
 
 /// A folder that is read. It may be written meanwhile.
@@ -78,6 +78,14 @@ impl Reader {
     /// It cannot be read.
     pub fn failures(&self) -> Result<Vec<FailRow>, StoreError> {
         Ok(self.of_job(job::failures)?.unwrap_or_default())
+    }
+
+    /// How fresh a tile is and how to ask whether it still is; none where nothing was said.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn validators(&self, tile: Tile) -> Result<Option<Http>, StoreError> {
+        Ok(self.of_job(|file| job::freshness(file, tile))?.flatten())
     }
 
     /// What the job keeps under a name.

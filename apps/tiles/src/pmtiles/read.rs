@@ -18,7 +18,7 @@ use crate::{
     grid::Tile,
     gzip,
     hilbert::{MAX_ZOOM, first_id, zoom_of},
-    store::{Metadata, Status, StoreError},
+    store::{Known, Metadata, Status, StoreError},
 };
 
 /// A directory, or the metadata, that holds more than this is taken for a bomb.
@@ -117,6 +117,18 @@ impl Reader {
             }
         }
         Ok(status)
+    }
+
+    /// Which tiles there are, by the directories.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn known(&self) -> Result<Known, StoreError> {
+        let (mut known, mut open) = (Known::default(), self.tiles()?);
+        while let Some(run) = open.next_run()? {
+            known.stored.insert_range(run.id..run.id.saturating_add(u64::from(run.run)).min(first_id(MAX_ZOOM + 1)));
+        }
+        Ok(known)
     }
 
     fn leaf(&self, entry: Entry) -> Result<Part, StoreError> {

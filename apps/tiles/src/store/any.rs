@@ -298,6 +298,30 @@ impl Reader {
         }
     }
 
+    /// Which tiles it knows.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn known(&self) -> Result<Known, StoreError> {
+        match self {
+            Self::Mbtiles(file) => file.known(),
+            Self::Pmtiles(file) => file.known(),
+            Self::Folder(folder) => folder.known(),
+        }
+    }
+
+    /// How fresh a tile is and how to ask whether it still is; none where nothing was said.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn validators(&self, tile: Tile) -> Result<Option<Http>, StoreError> {
+        match self {
+            Self::Mbtiles(file) => file.validators(tile),
+            Self::Pmtiles(_) => Ok(None),
+            Self::Folder(folder) => folder.validators(tile),
+        }
+    }
+
     /// The tiles that failed.
     ///
     /// # Errors

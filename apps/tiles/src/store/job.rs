@@ -86,6 +86,10 @@ pub(crate) fn fresh(file: &Connection, now: u64) -> rusqlite::Result<IdSet> {
 pub(crate) fn known(file: &Connection, known: &mut Known) -> rusqlite::Result<()> {
     known.empty = ids(&mut file.prepare("SELECT z, x, row FROM ss_empty")?, [])?;
     known.failed = ids(&mut file.prepare("SELECT z, x, row FROM ss_fail")?, [])?;
+    for class in Class::ALL.into_iter().filter(|class| !class.is_passing()) {
+        let of_class = ids(&mut file.prepare("SELECT z, x, row FROM ss_fail WHERE class = ?1")?, [class.name()])?;
+        of_class.ranges().for_each(|run| known.for_good.insert_range(run));
+    }
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! `tiles` against the simulated tile server: what is in the file equals the truth of the server, byte by byte.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise, and prints its seed; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod files;
 mod memory;
 mod program;
 mod stops;

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use sims::tiles::{Format, Origin, Tile, Truth};
-use tiles::mbtiles::{self, Reader};
+use tiles::store::{self, Reader};
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -82,7 +82,7 @@ impl Ended {
 pub(crate) fn assert_equal(path: &Path, origin: &Origin) -> u64 {
     let reader = Reader::open(path).unwrap();
     let mut stored = 0;
-    for tile in reader.tiles().unwrap() {
+    for tile in reader.tiles().unwrap().0 {
         let (tile, body) = tile.unwrap();
         let Truth::There(content) = origin.truth(Format::Png, Tile::new(tile.z(), tile.x(), tile.y())) else {
             panic!("{tile:?} is stored, and the server does not have it");
@@ -97,6 +97,6 @@ pub(crate) fn assert_equal(path: &Path, origin: &Origin) -> u64 {
 #[track_caller]
 pub(crate) fn assert_complete(path: &Path, origin: &Origin, tiles: u64) {
     assert_eq!(assert_equal(path, origin), tiles);
-    let verified = mbtiles::verify(path).unwrap();
+    let verified = store::verify(path).unwrap();
     assert!(verified.is_sound(), "{verified:#?}");
 }

@@ -97,7 +97,9 @@ async fn graceful(seed: u64, signal: Signal, rounds: usize) {
         // Before the first line of the program nothing can be said.
         if !ended.err.is_empty() && !done {
             assert!(
-                ended.err.contains(" to go, continue with: tiles get ") || !ended.err.contains(" stored in "),
+                ended.err.contains(" to go, continue with: tiles get ")
+                    || ended.err.contains("; all there")
+                    || !ended.err.contains(" stored in "),
                 "{ended:#?}"
             );
         }

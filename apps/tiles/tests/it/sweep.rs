@@ -12,7 +12,7 @@ use tiles::{
     get::{Config, Which, service},
     grid::{Bounds, Tile},
     job::{Job, Request},
-    mbtiles::{Options, Reader, Writer},
+    store::{Options, Reader, Store},
     template::{Settings, Template},
 };
 
@@ -39,7 +39,7 @@ fn fetching(to: &mut Service, folder: &Path) -> Result<Shared> {
     let (seen, job) = (Shared::default(), job());
     let path = folder.join("map.mbtiles");
     let config = Config {
-        file: Writer::open(&path, &Options::default())?,
+        file: Store::open(&path, &Options::default())?,
         path,
         template: Some(Template::parse(&job.url, &Settings::default())?),
         parse: Arc::new(|_| Ok(None)),
@@ -72,7 +72,7 @@ fn known(folder: &Path) -> Result<BTreeSet<Tile>> {
     let path = folder.join("map.mbtiles");
     let reader = Reader::open(&path)?;
     let mut known = BTreeSet::new();
-    for tile in reader.tiles()? {
+    for tile in reader.tiles()?.0 {
         let (tile, body) = tile?;
         if body != memory::body(tile) {
             return Err(format!("{tile:?} is stored with other bytes").into());

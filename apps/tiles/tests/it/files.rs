@@ -1,0 +1,271 @@
+//! What can be wrong with a file, and what the commands say of one.
+
+use std::{fs, path::Path, time::Duration};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use sims::tiles::{Absence, Config, Delay, Fault, Format, Origin, Rule, Script, Which, World};
+use tokio::process::Command;
+
+use super::{
+    PATIENCE,
+    program::{AREA, Ended, Run, assert_complete, assert_equal, tiles},
+};
+
+async fn plain() -> Origin {
+    Origin::start(Config::default()).await.unwrap()
+}
+
+/// A server whose answers take a while.
+async fn slow() -> Origin {
+    let script = Script::new(1).rule(Rule::new(Fault::Delay(Delay::Fixed(Duration::from_millis(20)))));
+    Origin::start(Config { script, ..Config::default() }).await.unwrap()
+}
+
+/// The arguments for everything of the usual area.
+fn all(origin: &Origin, path: &Path) -> Vec<String> {
+    let (bbox, zooms, _) = AREA;
+    let url = origin.template(Format::Png);
+    ["get", path.to_str().unwrap(), "--url", &url, "--bbox", bbox, "--zoom", zooms].map(str::to_owned).to_vec()
+}
+
+async fn run(arguments: &[&str]) -> Ended {
+    Run::start(arguments).end().await
+}
+
+async fn get(origin: &Origin, path: &Path, more: &[&str]) -> Ended {
+    let all = all(origin, path);
+    let arguments: Vec<&str> = all.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    run(&arguments).await
+}
+
+async fn requests(origin: &Origin, many: usize) {
+    tokio::time::timeout(PATIENCE, origin.until(|log| log.entries().len() >= many)).await.unwrap();
+}
+
+/// In a file system of its own at `at`, made by `mount`, this is run.
+async fn within(mount: &str, at: &Path, arguments: &[String]) -> Ended {
+    let mut command = Command::new("unshare");
+    let script = format!("{mount} && exec \"$@\"");
+    command.args(["-rm", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_tiles")]).args(arguments).env("AT", at);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { status: output.status, out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finished_job_asks_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = plain().await;
+
+    get(&origin, &path, &[]).await.left_with(0).said("520 tiles stored in ").said("; all there");
+    assert_complete(&path, &origin, AREA.2);
+    origin.reset(None);
+
+    for more in [&[][..], &["--concurrent", "100", "--batch", "7"], &["--failed"], &["--resume"]] {
+        get(&origin, &path, more).await.left_with(0).said("nothing to do");
+    }
+    run(&["get", path.to_str().unwrap()]).await.left_with(0).said("520 tiles there, nothing to do");
+    assert!(origin.stop().await.entries().is_empty());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_program_on_a_file_is_refused_at_once_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = slow().await;
+    let arguments = all(&origin, &path);
+    let first = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 20).await;
+
+    get(&origin, &path, &[]).await.left_with(78).said("is being written by another `tiles`").said("hint: ");
+
+    let status = run(&["status", path.to_str().unwrap(), "--json"]).await.left_with(0);
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!((status["wanted"].as_u64(), status["failed"].as_u64()), (Some(520), Some(0)), "{status:#}");
+    first.end().await.left_with(0);
+    assert_complete(&path, &origin, AREA.2);
+    assert!(origin.stop().await.asked_again().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_an_error_that_loses_nothing() {
+    let (folder, at) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let origin = plain().await;
+    let path = at.path().join("a.mbtiles");
+    let saved = folder.path().join("a.mbtiles");
+    // The file is copied out of the file system before that goes away.
+    let mount = format!(
+        "mount -t tmpfs -o size=2m none \"$AT\" && {{ \"$@\"; s=$?; cp \"$AT/a.mbtiles\" {}; exit $s; }}; exit $?; true",
+        saved.display()
+    );
+
+    let ended = within(&mount, at.path(), &all(&origin, &path)).await.left_with(81).said("the disk is full");
+
+    assert!(ended.err.contains("make room and run the same command again"), "{ended:#?}");
+    let stored = assert_equal(&saved, &origin);
+    assert!((1..AREA.2).contains(&stored), "{stored}");
+    get(&origin, &saved, &[]).await.left_with(0).said("all there");
+    assert_complete(&saved, &origin, AREA.2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_may_not_be_written_to_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = plain().await;
+    get(&origin, &path, &["--zoom", "0-3"]).await;
+    let before = fs::read(&path).unwrap();
+    origin.reset(None);
+    let mount = "mount --bind \"$AT\" \"$AT\" && mount -o remount,ro,bind \"$AT\"";
+
+    let ended = within(mount, folder.path(), &all(&origin, &path)).await.left_with(78);
+
+    assert!(ended.err.contains("may not be written to"), "{ended:#?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert!(origin.stop().await.entries().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_another_program_is_not_touched_unless_it_is_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = plain().await;
+    get(&origin, &path, &[]).await.left_with(0);
+    run(&["finish", path.to_str().unwrap()]).await.left_with(0).said("finished");
+    let before = fs::read(&path).unwrap();
+    origin.reset(None);
+
+    get(&origin, &path, &["--zoom", "15"]).await.left_with(78).said("--adopt");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    run(&["verify", path.to_str().unwrap()]).await.left_with(0).said("agg_tiles_hash: right").said("sound");
+
+    get(&origin, &path, &["--adopt"]).await.left_with(0).said("nothing to do");
+    assert!(origin.stop().await.entries().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_source_is_refused_unless_it_is_meant_and_another_area_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let (origin, other) = (plain().await, plain().await);
+    get(&origin, &path, &[]).await.left_with(0);
+    origin.reset(None);
+
+    get(&other, &path, &[]).await.left_with(78).said("--replace-source");
+    assert!(other.log().entries().is_empty());
+
+    let more = ["get", path.to_str().unwrap(), "--bbox", "13.0884,52.3383,13.7611,52.6755", "--zoom", "0-10"];
+    run(&more).await.left_with(0).said("all there");
+    let status = run(&["status", path.to_str().unwrap(), "--json"]).await.left_with(0);
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    let asked = origin.stop().await.entries().len() as u64;
+    // At the lowest zooms both areas lie in the same tiles.
+    assert!(asked < 35, "{asked}");
+    assert_eq!(status["there"].as_u64(), Some(520 + asked), "{status:#}");
+
+    get(&other, &path, &["--replace-source", "--zoom", "15"]).await.left_with(0).said("all there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_tiles_are_kept_and_asked_for_again_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    // One in twenty is a page; one in ten is not there.
+    let script = Script::new(3).rule(Rule::new(Fault::Instead(sims::tiles::Payload::Html)).share(0.05).first_tries(1));
+    let world = World { absent: vec![(Which::default(), Absence::NotFound)], ..World::default() };
+    drop(world);
+    let origin = Origin::start(Config { script, ..Config::default() }).await.unwrap();
+
+    let first = get(&origin, &path, &[]).await.left_with(3).said(" failed").said("--failed");
+    assert!(first.err.contains("not-a-tile"), "{first:#?}");
+    let failed = 520 - assert_equal(&path, &origin);
+    assert!(failed > 0);
+    get(&origin, &path, &[]).await.left_with(3);
+    assert_eq!(origin.log().entries().len(), 520, "those that failed for good are not asked for");
+    run(&["status", path.to_str().unwrap()]).await.left_with(0).said("not-a-tile").said(" --failed");
+
+    run(&["get", path.to_str().unwrap(), "--failed"]).await.left_with(0).said("all there");
+    assert_eq!(origin.log().entries().len() as u64, 520 + failed);
+    assert_complete(&path, &origin, AREA.2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_counts_before_anything_is_fetched() {
+    let (bbox, zooms, _) = AREA;
+
+    run(&["plan", "--bbox", bbox, "--zoom", zooms]).await.left_with(0).said("520").said("about 5.2 MB");
+    let world = run(&["plan", "--bbox", "-180,-90,180,90", "--zoom", "0-14"]).await.left_with(0);
+    assert!(world.out.contains("357,913,941"), "{world:#?}");
+    let osm = ["plan", "--bbox", bbox, "--zoom", zooms, "--url", "https://tile.openstreetmap.org/{z}/{x}/{y}.png"];
+    run(&osm).await.left_with(0).said("forbid bulk downloads");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_command_is_said_and_no_file_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let out = path.to_str().unwrap();
+    let url = "http://127.0.0.1:1/{z}/{x}/{y}.png";
+
+    for (arguments, said) in [
+        (&["get", out][..], "there is no source"),
+        (&["get", out, "--url", url], "there is no area"),
+        (&["get", out, "--url", url, "--bbox", "1,2,3,4"], "there are no zooms"),
+        (&["get", out, "--url", url, "--bbox", "1,2,3", "--zoom", "3"], "is not 4 numbers"),
+        (&["get", out, "--url", url, "--bbox", "1,2,3,x", "--zoom", "3"], "such as --bbox 106.6,-6.4,107.0,-6.0"),
+        (&["get", out, "--url", url, "--bbox", "1,9,3,4", "--zoom", "3"], "south"),
+        (&["get", out, "--url", url, "--bbox", "1,2,3,4", "--zoom", "9-3"], "write the lower zoom first"),
+        (&["get", out, "--url", url, "--x", "1-2", "--y", "3-4"], "without --zoom"),
+        (&["get", out, "--url", url, "--polygon", "/no/such", "--zoom", "3"], "/no/such"),
+        (&["get", out, "--url", "http://h/{z}/{nope}.png", "--bbox", "1,2,3,4", "--zoom", "3"], "nope"),
+        (&["get", out, "--url", "http://h/{z}/{x}/{y}?key=${NO_SUCH}", "--bbox", "1,2,3,4", "--zoom", "3"], "NO_SUCH"),
+        (
+            &["get", out, "--url", url, "--bbox", "1,2,3,4", "--zoom", "3", "--header", "Cookie: a"],
+            "can be read by everybody",
+        ),
+        (&["get", out, "--url", url, "--bbox", "1,2,3,4", "--zoom", "3", "--ca", "/no/such"], "/no/such"),
+        (&["get"], "there is no file to put the tiles into"),
+        (&["status", out], "a.mbtiles"),
+        (&["verify", out], "a.mbtiles"),
+    ] {
+        let ended = run(arguments).await.left_with(78);
+        assert!(ended.err.contains(said) && !ended.err.contains("panicked"), "{arguments:?}: {ended:#?}");
+        assert!(!path.exists(), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_replaced_while_it_is_written_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = slow().await;
+    let arguments = all(&origin, &path);
+    let running = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 20).await;
+
+    fs::rename(&path, folder.path().join("b.mbtiles")).unwrap();
+
+    running.end().await.left_with(81).said("was moved, removed or replaced");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_answers_it_is_said_at_a_stop_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let script = Script::new(1).rule(Rule::new(Fault::Delay(Delay::Never)));
+    let origin = Origin::start(Config { script, ..Config::default() }).await.unwrap();
+    let arguments = all(&origin, &path);
+    let running = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 4).await;
+
+    running.signal(Signal::INT);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.signal(Signal::INT);
+
+    let ended = running.end().await;
+    assert!(ended.died_by(Signal::INT), "{ended:#?}");
+    ended.said("520 to go, continue with: tiles get ");
+}
