@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::{
     PATIENCE,
-    program::{AREA, Ended, Run, assert_complete, assert_equal, tiles},
+    program::{AREA, Ended, Run, assert_complete, assert_equal},
 };
 
 async fn plain() -> Origin {
