@@ -8,12 +8,14 @@
 //!   redirects, [`policy`] knows what operators forbid.
 //! - What comes: [`headers`] and [`check`] read an answer, [`answer`] decides what to do with it, [`pace`] how many are asked for.
 //! - Where to: [`store`] has the words for what became of a tile, [`mbtiles`] is the file that keeps it, [`folder`] a folder that does;
-//!   [`pmtiles`] is a file of tiles that are all there; [`takeover`] reads what the script left that this replaces; [`gzip`] packs.
+//!   [`pmtiles`] is a file of tiles that are all there; [`convert`] makes one of another, [`takeover`] reads what the script left that this
+//!   replaces; [`gzip`] packs.
 
 pub mod address;
 pub mod answer;
 pub mod area;
 pub mod check;
+pub mod convert;
 pub mod cover;
 pub mod fetch;
 pub mod folder;

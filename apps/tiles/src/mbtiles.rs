@@ -25,6 +25,7 @@ mod schema;
 mod verify;
 mod write;
 
+pub(crate) use self::finish::seal;
 pub use self::{
     finish::finish,
     open::Options,

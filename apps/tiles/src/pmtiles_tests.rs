@@ -13,7 +13,7 @@ use crate::{
     store::{Metadata, StoreError},
 };
 
-const PNG: Options = Options { format: Format::Png, replace: false };
+const PNG: Options = Options { format: Some(Format::Png), replace: false };
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -89,8 +89,10 @@ fn the_header_says_where_the_tiles_lie_unless_the_metadata_do() {
 #[test]
 fn vector_tiles_are_compressed_once() {
     let packed = gzip::pack(b"\x1A\x01b").unwrap();
-    let (_folder, path, written) =
-        make(&Options { format: Format::Mvt, replace: false }, &[(1, b"\x1A\x01a"), (2, &packed), (3, b"\x1A\x01b")]);
+    let (_folder, path, written) = make(
+        &Options { format: Some(Format::Mvt), replace: false },
+        &[(1, b"\x1A\x01a"), (2, &packed), (3, b"\x1A\x01b")],
+    );
 
     assert_eq!(written.contents, 2, "the same, however it comes");
     assert_eq!(Reader::open(&path).unwrap().header().compression, Compression::Gzip);

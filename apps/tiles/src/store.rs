@@ -6,6 +6,7 @@
 mod any;
 pub(crate) mod base;
 mod error;
+pub(crate) mod extents;
 pub(crate) mod job;
 pub(crate) mod lock;
 mod metadata;

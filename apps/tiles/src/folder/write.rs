@@ -303,6 +303,15 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Closes the folder and takes the job out of it.
+    pub(crate) fn seal(self) -> Result<(), StoreError> {
+        let db = self.root.join(JOB);
+        self.close()?;
+        fs::remove_file(&db).map_err(|error| StoreError::io(&db, error))
+    }
+}
+
 /// The body that is left after all rows of one tile.
 fn last_body<'a>(rows: &[&'a Row]) -> Option<(Tile, &'a [u8])> {
     rows.iter().rev().find_map(|row| match &row.what {

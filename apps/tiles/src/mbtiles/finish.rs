@@ -18,13 +18,17 @@ pub fn finish(path: &Path) -> Result<(), MbtilesError> {
     if !path.exists() {
         return Err(MbtilesError::io(path, std::io::ErrorKind::NotFound.into()));
     }
-    let mut writer = Writer::open(path, &Options::default())?;
+    seal(Writer::open(path, &Options::default())?, true)
+}
+
+/// Takes the job out of a file that is open. Where nothing was ever removed from it, there are no unused pages.
+pub(crate) fn seal(mut writer: Writer, compact: bool) -> Result<(), MbtilesError> {
     let schema = writer.schema();
-    strip(&mut writer.base.file, schema).map_err(|error| MbtilesError::of(path, error))?;
+    strip(&mut writer.base.file, schema, compact).map_err(|error| writer.base.wrong(error))?;
     writer.close()
 }
 
-fn strip(file: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
+fn strip(file: &mut Connection, schema: Schema, compact: bool) -> rusqlite::Result<()> {
     let hash = agg_tiles_hash(file)?;
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if schema == Schema::Dedup {
@@ -32,8 +36,9 @@ fn strip(file: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
             "DELETE FROM tiles_data WHERE tile_data_id NOT IN (SELECT tile_data_id FROM tiles_shallow)",
         )?;
     }
+    transaction.execute("DELETE FROM metadata WHERE name = 'agg_tiles_hash'", [])?;
     transaction.execute("INSERT INTO metadata (name, value) VALUES ('agg_tiles_hash', ?1)", [hash])?;
     job::remove(&transaction)?;
     transaction.commit()?;
-    file.execute_batch("VACUUM")
+    if compact { file.execute_batch("VACUUM") } else { Ok(()) }
 }

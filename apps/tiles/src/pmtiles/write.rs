@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     check::Format,
-    grid::{Bounds, Tile, north, west},
+    grid::Tile,
     gzip,
-    store::{Metadata, StoreError, seen::Seen, whole},
+    store::{Metadata, StoreError, extents::Extents, seen::Seen, whole},
 };
 
 /// So many entries are in a leaf, or more where the root would be too long.
@@ -29,8 +29,8 @@ const SPOOLED: usize = 24;
 /// What is made, and whether it may replace another file.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// What all tiles are. Vector tiles that are not compressed yet will be.
-    pub format: Format,
+    /// What all tiles are, if that is known. Vector tiles that are not compressed yet will be.
+    pub format: Option<Format>,
     /// A file of this name goes when the new one is whole.
     pub replace: bool,
 }
@@ -39,7 +39,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Writer {
     part: whole::Part,
-    format: Format,
+    format: Option<Format>,
     bodies: BufWriter<File>,
     /// Entries that are complete. This file has no name.
     spool: BufWriter<File>,
@@ -98,8 +98,9 @@ impl Writer {
     }
 
     fn add(&mut self, tile: Tile, body: &[u8]) -> io::Result<()> {
-        let packed =
-            (self.format == Format::Mvt && !body.starts_with(&[0x1F, 0x8B])).then(|| gzip::pack(body)).transpose()?;
+        let packed = (self.format == Some(Format::Mvt) && !body.starts_with(&[0x1F, 0x8B]))
+            .then(|| gzip::pack(body))
+            .transpose()?;
         let body = packed.as_deref().unwrap_or(body);
         let length = u32::try_from(body.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let next = self.written.bytes;
@@ -153,6 +154,11 @@ impl Writer {
         file.set_len(behind)?;
         file.seek(SeekFrom::Start(behind))?;
         file.write_all(&json)?;
+        let bounds = match self.extents.bounds(metadata) {
+            // The format has no box across the antimeridian.
+            [west, south, east, north] if west > east => [-180.0, south, 180.0, north],
+            bounds => bounds,
+        };
         let header = Header {
             root: Part { offset: header::LENGTH as u64, length: root.len() as u64 },
             metadata: Part { offset: behind, length: json.len() as u64 },
@@ -163,9 +169,15 @@ impl Writer {
             contents: self.written.contents,
             clustered: true,
             internal: Compression::Gzip,
-            compression: if self.format == Format::Mvt { Compression::Gzip } else { Compression::None },
-            format: Some(self.format),
-            ..self.extents.header(metadata)
+            compression: match self.format {
+                Some(Format::Mvt) => Compression::Gzip,
+                Some(_) => Compression::None,
+                None => Compression::Unknown,
+            },
+            format: self.format,
+            zooms: self.extents.zooms().unwrap_or_default(),
+            bounds,
+            center: self.extents.center(metadata, bounds),
         };
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&[header.encode(), root].concat())?;
@@ -241,49 +253,6 @@ fn rewound(spool: &mut File) -> io::Result<BufReader<&mut File>> {
 
 fn next_entries(spool: &mut impl Read, count: u64) -> io::Result<Vec<Entry>> {
     (0..count).map(|_| spooled(spool)).collect()
-}
-
-/// Where the tiles lie.
-#[derive(Debug, Default)]
-struct Extents {
-    zooms: Option<(u8, u8)>,
-    /// Of the highest zoom: from and to, column and row.
-    x: (u32, u32),
-    y: (u32, u32),
-}
-
-impl Extents {
-    fn add(&mut self, tile: Tile) {
-        let (x, y) = (tile.x(), tile.y());
-        match &mut self.zooms {
-            Some((_, highest)) if *highest == tile.z() => {
-                (self.x, self.y) = ((self.x.0.min(x), self.x.1.max(x)), (self.y.0.min(y), self.y.1.max(y)));
-            }
-            zooms => {
-                *zooms = Some((zooms.map_or(tile.z(), |(lowest, _)| lowest), tile.z()));
-                (self.x, self.y) = ((x, x), (y, y));
-            }
-        }
-    }
-
-    /// Zooms, bounds and centre: as the metadata say or, where they do not, as the tiles lie. The zooms are those of the tiles.
-    fn header(&self, metadata: &Metadata) -> Header {
-        let (lowest, highest) = self.zooms.unwrap_or_default();
-        let tiles = [
-            west(highest, self.x.0),
-            north(highest, self.y.1 + 1),
-            west(highest, self.x.1 + 1),
-            north(highest, self.y.0),
-        ];
-        let bounds = match metadata.bounds().map(Bounds::degrees) {
-            // The format has no box across the antimeridian.
-            Some([west, south, east, north]) if west > east => [-180.0, south, 180.0, north],
-            Some(bounds) => bounds,
-            None => tiles,
-        };
-        let middle = ((bounds[0] + bounds[2]) / 2.0, (bounds[1] + bounds[3]) / 2.0, lowest);
-        Header { zooms: (lowest, highest), bounds, center: metadata.center().unwrap_or(middle), ..Header::default() }
-    }
 }
 
 #[cfg(test)]

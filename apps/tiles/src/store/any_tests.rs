@@ -132,7 +132,7 @@ fn all_stores_are_verified() {
     }
     let packed = folder.path().join("a.pmtiles");
     let mut writer =
-        pmtiles::Writer::create(&packed, &pmtiles::Options { format: Format::Jpeg, replace: false }).unwrap();
+        pmtiles::Writer::create(&packed, &pmtiles::Options { format: Some(Format::Jpeg), replace: false }).unwrap();
     for item in Reader::open(&file).unwrap().tiles().unwrap().0 {
         let (tile, body) = item.unwrap();
         writer.put(tile, &body).unwrap();

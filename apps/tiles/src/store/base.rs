@@ -64,11 +64,17 @@ impl Base {
         Err(StoreError::Replaced { path: self.name.clone() })
     }
 
+    /// Closes the file. Truncated, its journal would stay.
     pub(crate) fn close(self) -> Result<(), StoreError> {
-        // Truncated, it would stay.
-        let closed = self.file.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
-        closed.map_err(|error| self.wrong(error))?;
-        self.file.close().map_err(|(_, error)| StoreError::of(&self.name, error))
+        self.remove_journal().map_err(|error| self.wrong(error))
+    }
+
+    fn remove_journal(&self) -> rusqlite::Result<()> {
+        // Of another file of this name it could be needed.
+        if self.still_there().is_err() {
+            return Ok(());
+        }
+        self.file.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
     }
 
     /// Changes something outside of a commit; all or nothing.
@@ -86,5 +92,11 @@ impl Base {
 
     pub(crate) fn wrong(&self, error: rusqlite::Error) -> StoreError {
         StoreError::of(&self.name, error)
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        let _ = self.remove_journal();
     }
 }

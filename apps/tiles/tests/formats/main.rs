@@ -46,7 +46,7 @@ fn metadata() -> Metadata {
 }
 
 fn write(path: &Path) {
-    let mut writer = Writer::create(path, &Options { format: Format::Png, replace: false }).unwrap();
+    let mut writer = Writer::create(path, &Options { format: Some(Format::Png), replace: false }).unwrap();
     tiles().iter().for_each(|(tile, body)| writer.put(*tile, body).unwrap());
     writer.finish(&metadata()).unwrap();
 }
