@@ -16,14 +16,38 @@ mod read;
 mod scan;
 mod write;
 
+use std::{fs, io, path::Path};
+
 pub use self::{
     read::{Reader, Tiles},
     write::{Options, Writer},
 };
 
+use crate::store::{StoreError, lock::Lock};
+
 #[cfg(test)]
 #[path = "folder_tests.rs"]
 mod tests;
+
+/// Takes the job's knowledge out of a folder: what is left is tiles and what they say of themselves.
+///
+/// # Errors
+/// There is none, a job writes to it, or it cannot be removed.
+pub fn finish(root: &Path) -> Result<(), StoreError> {
+    let db = root.join(JOB);
+    if !db.exists() {
+        return Err(StoreError::Foreign { path: root.to_owned() });
+    }
+    let _lock = Lock::take(&db).map_err(|error| match error {
+        StoreError::Locked { .. } => StoreError::Locked { path: root.to_owned() },
+        error => error,
+    })?;
+    let removed = fs::remove_dir_all(root.join(PARTS)).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    removed.and_then(|()| fs::remove_file(&db)).map_err(|error| StoreError::io(root, error))
+}
 
 /// What the job knows.
 const JOB: &str = ".tiles-job.db";

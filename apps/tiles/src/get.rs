@@ -8,16 +8,19 @@
 
 use std::{
     fmt,
-    path::PathBuf,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use softstop::{BoxError, Level, Reason, Result, Scope, Service};
+use softstop::{BoxError, Flag, Result, Scope, Service};
 
 use crate::{
     address::Address,
     answer::{Order, REDIRECTS},
+    check::Format,
+    convert::{self, convert},
     fetch::{
         Manners, Patience, Progress, Slot,
         client::{Asking, Client, Lines},
@@ -46,6 +49,9 @@ pub mod status {
     /// The server does not want this job, or could not be reached.
     pub const REFUSED: u8 = 5;
 }
+
+/// Under this name PMTiles say which job made them.
+pub const JOB: &str = "tiles_job";
 
 /// Requests at once that a job begins with.
 const FIRST_SLOTS: u32 = 4;
@@ -90,6 +96,8 @@ pub struct Config {
     pub seed: u64,
     /// How far it is.
     pub progress: Arc<Progress>,
+    /// PMTiles cannot be added to: they are made of the file when all is there, and the file goes. Its name is then that of a part.
+    pub deliver: Option<PathBuf>,
 }
 
 /// Makes a template of a job that has been resolved.
@@ -107,14 +115,17 @@ struct Stored {
     rows: Rows,
     known: Arc<Known>,
     stale: Arc<IdSet>,
+    /// What the tiles are that are there.
+    format: Option<Format>,
 }
 
 /// How the job ended, for the last words.
 #[derive(Debug, Default)]
 struct Ending {
-    order: Option<Order>,
     /// All has been asked for.
     finished: bool,
+    /// What was made of it is whole, and the part of no use any more.
+    delivered: bool,
 }
 
 /// Describes the service.
@@ -124,20 +135,22 @@ pub fn service(s: &mut Service, config: Config) {
     let job = config.job.clone();
 
     let (shown, shown_ending, batch) = (Arc::clone(&progress), Arc::clone(&ending), job.batch);
-    let words = LastWords { path: path.clone(), which };
+    let (part, deliver) = (path.clone(), config.deliver);
+    let words = LastWords { path: deliver.clone().unwrap_or_else(|| path.clone()), part: deliver.is_some(), which };
     let show = s.component("show", (), async move |scope, ()| {
         if log_every.is_some() || batch.is_some() {
             let progress = Arc::clone(&shown);
             scope.spawn_with("log", move |scope| log(scope, progress, log_every, batch));
         }
         let words_scope = scope.clone();
-        scope.on_stop(async move |end| {
+        scope.on_stop(async move |_| {
             let ending = std::mem::take(&mut *lock(&shown_ending));
             shown.over();
-            words
-                .say(&words_scope, &shown, &ending, &end.reason, end.level)
-                .into_iter()
-                .for_each(|line| words_scope.say(line));
+            if ending.delivered {
+                // The store has closed it.
+                std::fs::remove_file(&part)?;
+            }
+            words.say(&shown, &ending).into_iter().for_each(|line| words_scope.say(line));
             Ok(())
         });
         Ok(())
@@ -148,13 +161,13 @@ pub fn service(s: &mut Service, config: Config) {
     let store = s.component("store", show, async move |scope, ()| {
         // The walk over the index takes a second for some millions of tiles.
         let read = move |_| {
-            let known = file.known()?;
+            let (known, format) = (file.known()?, file.metadata()?.format());
             let stale = if which == Which::Stale { file.stale(unix())? } else { IdSet::new() };
-            Ok((file, known, stale))
+            Ok((file, known, stale, format))
         };
-        let (file, known, stale) = scope.spawn_blocking("read", read).await?;
+        let (file, known, stale, format) = scope.spawn_blocking("read", read).await?;
         let rows = keep::start(&scope, file, kept).await?;
-        Ok(Stored { rows, known: Arc::new(known), stale: Arc::new(stale) })
+        Ok(Stored { rows, known: Arc::new(known), stale: Arc::new(stale), format })
     });
 
     let fetch = Fetch {
@@ -168,6 +181,7 @@ pub fn service(s: &mut Service, config: Config) {
         seed: config.seed,
         progress,
         ending,
+        deliver,
     };
     let (connect, patience) = (config.connect, config.patience);
     let job = s.component("fetch", store, async move |scope, stored| {
@@ -214,11 +228,12 @@ struct Fetch {
     seed: u64,
     progress: Arc<Progress>,
     ending: Arc<Mutex<Ending>>,
+    deliver: Option<PathBuf>,
 }
 
 impl Fetch {
     async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
-        let Stored { rows, known, stale } = stored;
+        let Stored { rows, known, stale, format } = stored;
         let (template, source) = self.resolve(&client).await?;
         if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
             Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
@@ -229,15 +244,20 @@ impl Fetch {
         let total = scope.spawn_blocking("count", move |_| Ok(counted.total())).await?;
         policy::check(&template.hosts(), total, self.permitted).map_err(|error| hinted(&error, error.hint()))?;
         let mut metadata = self.metadata(&source);
-        if let Some(format) = self.job.format {
+        let format = self.job.format.or(format);
+        if let Some(format) = format {
             metadata.set("format", format.name());
+        }
+        if self.deliver.is_some() {
+            metadata.set(JOB, self.job.text());
         }
         rows.note(Note { job: self.job.kept(), metadata }).await.map_err(|_| "the file has been closed")?;
 
         let (todo, wanted) = self.todo(scope, &plan, total, &known, &stale).await?;
         drop(known);
         if wanted == 0 {
-            return self.finish(scope, None);
+            scope.spawn_with("job", async move |scope| self.finish(&scope, None).await);
+            return Ok(());
         }
         let ceiling = self.job.concurrent;
         let start = self.job.slots.unwrap_or(FIRST_SLOTS).min(ceiling);
@@ -245,8 +265,8 @@ impl Fetch {
         let desk = Arc::new(Desk::new(Setup {
             todo,
             template,
-            format: self.job.format,
-            learns: self.job.format.is_none(),
+            format,
+            learns: format.is_none(),
             pace: Pace::new(start, ceiling, self.job.rate),
             seed: self.seed,
             progress: Arc::clone(&self.progress),
@@ -273,26 +293,42 @@ impl Fetch {
             let slots = Note { job: vec![("slots", Some(desk.slots().to_string()))], ..Note::default() };
             // Where the file has been closed, it says why.
             let _ = rows.note(slots).await;
-            self.finish(&scope, desk.ended())
+            self.finish(&scope, desk.ended()).await
         });
         Ok(())
     }
 
     /// All has been asked for, or the server or a stop has ended it.
-    fn finish(&self, scope: &Scope, order: Option<Order>) -> Result {
+    async fn finish(&self, scope: &Scope, order: Option<Order>) -> Result {
         let numbers = self.progress.now();
-        let mut ending = lock(&self.ending);
-        ending.finished = numbers.left() == 0;
+        let finished = numbers.left() == 0;
         match &order {
             Some(order @ Order::ComeBack { .. }) => scope.exit_status(status::COME_BACK, order.to_string()),
             Some(order) => scope.exit_status(status::REFUSED, order.to_string()),
-            None if ending.finished && numbers.failures() > 0 => {
+            None if finished && numbers.failures() > 0 => {
                 scope.exit_status(status::FAILED_TILES, format!("{} failed", count(numbers.failures(), "tile")));
             }
             None => {}
         }
-        ending.order = order;
+        let delivered = match &self.deliver {
+            Some(to) if finished => self.deliver(scope, to).await? && numbers.failures() == 0,
+            _ => false,
+        };
+        *lock(&self.ending) = Ending { finished, delivered };
         Ok(())
+    }
+
+    /// Makes what was asked for of the part; `false` if a stop came before it was whole.
+    async fn deliver(&self, scope: &Scope, to: &Path) -> Result<bool> {
+        let (from, to) = (self.path.clone(), to.to_owned());
+        let make = move |flag: Flag| {
+            let options = convert::Options { replace: true, ..convert::Options::default() };
+            let going = |_: &convert::Progress| {
+                if flag.is_draining() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            convert(&from, &to, &options, going).map_err(|error| hinted(&error, error.hint()))
+        };
+        Ok(scope.spawn_blocking("deliver", make).await?.is_some())
     }
 
     /// The tiles to ask for, and how many these are.
@@ -352,7 +388,7 @@ impl Fetch {
         let text = self.describe(client).await?;
         let source = if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
             let format = self.job.format.map(|format| match format {
-                crate::check::Format::Jpeg => "image/jpeg".to_owned(),
+                Format::Jpeg => "image/jpeg".to_owned(),
                 format => format!("image/{format}"),
             });
             let (layer, set) = (self.job.layer.as_deref(), self.job.matrix_set.as_deref());
@@ -436,11 +472,13 @@ fn hinted(error: &dyn std::error::Error, hint: &str) -> BoxError {
 /// What is said when all is over.
 struct LastWords {
     path: PathBuf,
+    /// Whether the file is only a part of what was asked for.
+    part: bool,
     which: Which,
 }
 
 impl LastWords {
-    fn say(&self, _: &Scope, progress: &Progress, ending: &Ending, _: &Reason, _: Level) -> Vec<String> {
+    fn say(&self, progress: &Progress, ending: &Ending) -> Vec<String> {
         let numbers = progress.now();
         let path = self.path.display();
         if numbers.wanted == 0 && !ending.finished {
@@ -478,6 +516,9 @@ impl LastWords {
             line.push_str(&format!("; try those again with: tiles get {path} --failed"));
         } else if numbers.wanted > 0 {
             line.push_str("; all there");
+        }
+        if self.part && ending.finished && !ending.delivered && numbers.failures() == 0 {
+            line.push_str(&format!("; {path} is not made yet: tiles get {path}"));
         }
         lines.push(line);
         if safe.bytes > 0 && safe.repeated * 5 > safe.bytes {

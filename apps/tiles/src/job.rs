@@ -243,6 +243,24 @@ impl Job {
         NAMES.into_iter().zip(values).chain(rest).collect()
     }
 
+    /// All of it as one line of JSON, for [`Self::from_text`].
+    pub fn text(&self) -> String {
+        let kept = self.kept().into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
+        Value::Object(kept.collect()).to_string()
+    }
+
+    /// Reads what [`Self::text`] wrote.
+    ///
+    /// # Errors
+    /// It is not that.
+    pub fn from_text(text: &str) -> Result<Option<Self>, JobError> {
+        let value: Value = serde_json::from_str(text).map_err(|_| JobError::Damaged { name: "job" })?;
+        let get = |name: &str| Ok::<_, JobError>(value[name].as_str().map(str::to_owned));
+        Self::read(get).map_err(|error| match error {
+            ReadError::File(error) | ReadError::Job(error) => error,
+        })
+    }
+
     /// Reads what was kept, by name; none where nothing was.
     ///
     /// # Errors

@@ -127,6 +127,12 @@ pub fn take_over(
     Ok(taken)
 }
 
+/// What the script was asked for, if its folder says so.
+pub fn asked(from: &Path) -> Option<Ranges> {
+    let (root, _) = batches(from).ok()?;
+    ranges(&json(&root, &PROGRESS, &mut Vec::new())?)
+}
+
 impl Taken {
     fn refuse(&mut self, path: PathBuf, body: &[u8], why: String) {
         *(if body.is_empty() { &mut self.empty } else { &mut self.wrong }) += 1;

@@ -36,9 +36,7 @@ pub(crate) fn command() -> Command {
                 .conflicts_with("failed"),
             arg!(--"replace-source" "The tiles that are missing come from another source than those that are there"),
             arg!(--adopt "Add to an MBTiles file that another program made, or that was finished"),
-            arg!(--schema <SCHEMA> "How a new file keeps bodies: one each, or equal ones once")
-                .value_parser(["flat", "dedup"])
-                .default_value("flat"),
+            schema_of("How a new file keeps bodies: one each, or equal ones once"),
             arg!(--"i-have-permission" "The operator has allowed this download in writing"),
             arg!(--status "Show how far it is, and fetch nothing"),
             arg!(--resume "Go on where it is; it always does"),
@@ -57,6 +55,27 @@ pub(crate) fn command() -> Command {
         .arg(out("The file"));
     let verify =
         Command::new("verify").about("Read all of a file again: every tile, the counts, the hash").arg(out("The file"));
+    let convert = Command::new("convert").about("Make MBTiles, PMTiles or a folder of another of these").args([
+        arg!(from: <FROM>).value_parser(value_parser!(PathBuf)).help("What is there"),
+        arg!(to: <TO>).value_parser(value_parser!(PathBuf)).help("What is made: x.mbtiles, x.pmtiles, or a folder x/"),
+        schema_of("How an MBTiles file keeps bodies: one each, or equal ones once"),
+        arg!(--tms "In a folder, rows count from the south"),
+        arg!(--replace "What is there of that name goes when the new one is whole"),
+    ]);
+    let take_over = Command::new("take-over")
+        .about("Take over what the batch script left: whole tiles, what failed, and the ranges that were asked for")
+        .arg(
+            arg!(from: <FOLDER>)
+                .value_parser(value_parser!(PathBuf))
+                .help("The script's folder, with tiles_batch_001 in it"),
+        )
+        .arg(out("The file to go on with; made where there is none"))
+        .args(source())
+        .args(area())
+        .args(manner())
+        .arg(schema_of("How a new file keeps bodies: one each, or equal ones once"));
+    let selftest = Command::new("selftest")
+        .about("Start a server of its own, do what goes wrong with real ones, and see whether everything arrives once");
     Command::new("tiles")
         .about("All map tiles of an area in one file: nothing twice, nothing lost, however it stops")
         .version(env!("CARGO_PKG_VERSION"))
@@ -64,7 +83,7 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         // What is said last counts, so that a command can be repeated with something else behind it.
         .args_override_self(true)
-        .subcommands([get, plan, status, finish, verify])
+        .subcommands([get, plan, status, finish, convert, verify, take_over, selftest])
 }
 
 const AFTER_GET: &str = "\
@@ -115,6 +134,10 @@ fn manner() -> Vec<Arg> {
         arg!(--ca <FILE> "Trust the certificates in this PEM file as well").value_parser(value_parser!(PathBuf)),
         arg!(--timeout <SECONDS> "How long one tile may take in all").value_parser(value_parser!(u64).range(1..=3600)).default_value("30"),
     ]
+}
+
+fn schema_of(help: &'static str) -> Arg {
+    arg!(--schema <SCHEMA>).help(help).value_parser(["flat", "dedup"]).default_value("flat")
 }
 
 /// `0-14`, or one zoom.

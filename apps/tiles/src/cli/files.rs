@@ -4,10 +4,11 @@ use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
 use tiles::{
+    folder,
     ids::IdSet,
     job::{Job, ReadError},
     mbtiles,
-    store::{self, Agg, Reader, StoreError},
+    store::{self, Agg, Kind, Reader, StoreError},
     words::{bytes, count, number},
 };
 
@@ -94,6 +95,11 @@ fn layout(reader: &Reader) -> String {
 pub(crate) fn finish(path: &Path) -> Result<ExitCode, Wrong> {
     let size = || std::fs::metadata(path).map_or(0, |found| found.len());
     let before = size();
+    if Kind::of(path) == Kind::Folder {
+        hinted!(folder::finish(path))?;
+        print(&format!("{}: finished", path.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
     hinted!(mbtiles::finish(path))?;
     print(&format!("{}: finished, {} instead of {}", path.display(), bytes(size()), bytes(before)));
     Ok(ExitCode::SUCCESS)

@@ -13,15 +13,15 @@ use clap::ArgMatches;
 use softstop::{BoxError, Result};
 use tiles::{
     fetch::{Manners, Patience, Progress},
-    get::{Config, ParseTemplate, Which, service},
+    get::{Config, JOB, ParseTemplate, Which, service},
     job::{Job, ReadError, Request, is_description},
     mbtiles::Schema,
     net,
-    store::{Options, Reader, Store, StoreError},
+    store::{Kind, Options, Reader, Store, StoreError},
     template::Template,
 };
 
-use super::{Wrong, args, ask, hinted, wrong};
+use super::{Wrong, args, ask, hinted, print, refuse, wrong};
 
 /// How we call ourselves where a person says nothing.
 const AGENT: &str = concat!("softstop-tiles/", env!("CARGO_PKG_VERSION"));
@@ -81,6 +81,14 @@ pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
 }
 
 pub(crate) fn run(get: Get) -> ExitCode {
+    match get.is_done() {
+        Ok(Some(words)) => {
+            print(&words);
+            return ExitCode::SUCCESS;
+        }
+        Ok(None) => {}
+        Err(error) => return refuse(&error),
+    }
     softstop::main(|s| {
         let config = get.config()?;
         let shown = Arc::clone(&config.progress);
@@ -96,9 +104,38 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Where PMTiles are fetched to before they are made.
+fn part(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".job");
+    out.with_file_name(name)
+}
+
 impl Get {
+    /// PMTiles that are whole hold the job that made them. Another one cannot be begun in them.
+    fn is_done(&self) -> Result<Option<String>, Wrong> {
+        if Kind::of(&self.out) != Kind::Pmtiles || !self.out.exists() || part(&self.out).exists() {
+            return Ok(None);
+        }
+        let reader = hinted!(Reader::open(&self.out))?;
+        let made_by = hinted!(reader.metadata())?.value(JOB).map(Job::from_text);
+        if let Some(Ok(Some(before))) = made_by
+            && self.which != Which::Stale
+        {
+            let now = job(Some(before.clone()), self.request.clone())?;
+            if now.wanted == before.wanted {
+                let tiles = hinted!(reader.known())?.stored.len();
+                return Ok(Some(format!("{} there, nothing to do", tiles::words::count(tiles, "tile"))));
+            }
+        }
+        let error = StoreError::NotAppendable { path: self.out.clone() };
+        Err(wrong(&error, error.hint()))
+    }
+
     fn config(self) -> Result<Config> {
         let Self { out, request, which, adopt, schema, permitted, ca, total } = self;
+        let deliver = (Kind::of(&out) == Kind::Pmtiles).then(|| out.clone());
+        let out = if deliver.is_some() { part(&out) } else { out };
         let (given, replaced) = (request.url.clone(), request.replace_source);
         let before = read(&out)?;
         let source_before = before.as_ref().map(|job| job.url.clone());
@@ -130,6 +167,7 @@ impl Get {
             log_every: (!stderr().is_terminal()).then_some(LOG),
             seed: u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32,
             progress: Arc::new(Progress::default()),
+            deliver,
         })
     }
 }

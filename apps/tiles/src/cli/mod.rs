@@ -2,9 +2,11 @@
 
 mod args;
 mod ask;
+mod convert;
 mod files;
 mod get;
 mod plan;
+mod selftest;
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
@@ -60,6 +62,12 @@ pub(crate) fn main() -> ExitCode {
             Ok(get::Wish::Status(path)) => files::status(&path, false),
             Err(error) => return refuse(&error),
         },
+        Some(("convert", matches)) => return convert::convert(matches),
+        Some(("take-over", matches)) => match convert::take_over(matches) {
+            Ok(status) => return status,
+            Err(error) => return refuse(&error),
+        },
+        Some(("selftest", _)) => return selftest::run(),
         Some(("plan", matches)) => plan::run(matches),
         Some(("status", matches)) => files::status(&args::path(matches, "out"), matches.get_flag("json")),
         Some(("finish", matches)) => files::finish(&args::path(matches, "out")),

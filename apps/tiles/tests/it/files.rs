@@ -269,3 +269,95 @@ async fn where_nothing_answers_it_is_said_at_a_stop_too() {
     assert!(ended.died_by(Signal::INT), "{ended:#?}");
     ended.said("520 to go, continue with: tiles get ");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pmtiles_are_made_when_all_is_there_and_a_stop_before_keeps_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pmtiles");
+    let origin = slow().await;
+    let arguments = all(&origin, &path);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let running = Run::start(&arguments);
+    requests(&origin, 100).await;
+
+    running.signal(Signal::INT);
+
+    let ended = running.end().await;
+    assert!(ended.died_by(Signal::INT), "{ended:#?}");
+    ended.said("to go, continue with: tiles get ").said("a.pmtiles");
+    assert!(!path.exists());
+
+    run(&["get", path.to_str().unwrap()]).await.left_with(0).said("all there");
+    assert_complete(&path, &origin, AREA.2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert!(origin.log().asked_again().is_empty());
+    let asked = origin.log().entries().len();
+    run(&arguments).await.left_with(0).said("520 tiles there, nothing to do");
+    run(&["get", path.to_str().unwrap(), "--zoom", "15"]).await.left_with(78).said("cannot be added to");
+    assert_eq!(origin.log().entries().len(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_fetched_is_converted_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, packed, spread, last] =
+        ["a.mbtiles", "b.pmtiles", "c", "d.mbtiles"].map(|name| folder.path().join(name));
+    let origin = plain().await;
+    get(&origin, &first, &[]).await.left_with(0);
+
+    for (from, to) in [(&first, &packed), (&packed, &spread), (&spread, &last)] {
+        run(&["convert", from.to_str().unwrap(), to.to_str().unwrap()]).await.left_with(0).said("520 tiles");
+        assert_complete(to, &origin, AREA.2);
+        run(&["status", to.to_str().unwrap()]).await.left_with(0).said("520 stored");
+    }
+    let (first, last) = (first.to_str().unwrap(), last.to_str().unwrap());
+    run(&["convert", first, last]).await.left_with(81).said("is there already");
+    run(&["convert", first, last, "--replace", "--schema", "dedup"]).await.left_with(0);
+    run(&["status", last]).await.left_with(0).said("dedup");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_folder_of_the_original_is_taken_over_but_only_whole_tiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("tiles");
+    let origin = plain().await;
+    // Zoom 13 of the usual area: 10 by 10 tiles, in two batches, as the script leaves them after Ctrl+C.
+    let all: Vec<(u32, u32)> = (6521..=6530).flat_map(|x| (4232..=4241).map(move |y| (x, y))).collect();
+    let (mut whole, mut broken) = (0, 0);
+    for (at, (x, y)) in all.iter().take(80).enumerate() {
+        let batch = old.join(format!("tiles_batch_{:03}", 1 + at / 50));
+        fs::create_dir_all(&batch).unwrap();
+        let sims::tiles::Truth::There(content) = origin.truth(Format::Jpg, sims::tiles::Tile::new(13, *x, *y)) else {
+            panic!("it is there");
+        };
+        let bytes = match at % 10 {
+            8 => &[][..],
+            9 => &content.bytes[..100],
+            _ => &content.bytes[..],
+        };
+        *(if at % 10 < 8 { &mut whole } else { &mut broken }) += 1;
+        fs::write(batch.join(format!("tile_13_{x}_{y}.jpg")), bytes).unwrap();
+    }
+    let config = r#"{"config": {"x_start": 6521, "x_end": 6530, "y_start": 4232, "y_end": 4241, "zoom": 13}, "completed_batches": [1]}"#;
+    fs::write(old.join("progress_async.json"), config).unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let url = origin.template(Format::Jpg);
+
+    let (old, out) = (old.to_str().unwrap(), path.to_str().unwrap());
+    run(&["take-over", old, out, "--url", &url])
+        .await
+        .left_with(0)
+        .said("64 tiles taken over")
+        .said("8 are empty files")
+        .said("8 are no whole tiles")
+        .said("64 of 100 tiles there; go on with: tiles get ");
+
+    run(&["get", out]).await.left_with(0).said("36 tiles stored").said("all there");
+    assert_eq!((whole, broken, origin.stop().await.entries().len()), (64, 16, 36));
+    run(&["verify", out]).await.left_with(0).said("jpg: 100").said("sound");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_tests_itself() {
+    run(&["selftest"]).await.left_with(0).said("selftest passed");
+}

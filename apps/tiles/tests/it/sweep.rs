@@ -52,6 +52,7 @@ fn fetching(to: &mut Service, folder: &Path) -> Result<Shared> {
         log_every: Some(Duration::from_secs(1)),
         seed: 3,
         progress: Arc::new(Progress::default()),
+        deliver: None,
     };
     service(to, config);
     Ok(seen)
