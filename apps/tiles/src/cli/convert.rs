@@ -2,7 +2,7 @@
 
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
+    path::Path,
     process::ExitCode,
     sync::{
         Arc,
@@ -107,7 +107,7 @@ pub(crate) fn take_over(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
     }))
 }
 
-fn say(scope: &Scope, taken: &Taken, out: &PathBuf, wanted: &Wanted) {
+fn say(scope: &Scope, taken: &Taken, out: &Path, wanted: &Wanted) {
     let Taken { stored, known, empty, wrong, failed, .. } = taken;
     scope.say(format!("{} taken over, {}, into {}", count(*stored, "tile"), bytes(taken.bytes), out.display()));
     for (many, what) in [
