@@ -30,7 +30,7 @@ class World:
     first_request: float
     """Seconds from the start of `tiles get` until the origin had answered once."""
     rss: float
-    """Megabytes after three seconds more."""
+    """Mebibytes, `longer` seconds after that."""
     stop: float
     resumed: float
     """The same for a job that has more than 49,000 tiles and is given a zoom more."""
@@ -54,7 +54,7 @@ def finished(bench, peers, last_zoom, limit=120):
     return found
 
 
-def world(bench, tiles, last_zoom):
+def world(bench, tiles, last_zoom, longer):
     """What only ours is asked."""
     door = bench.origin.door("world")
     template = door.base + "/{z}/{x}/{y}.png"
@@ -62,17 +62,17 @@ def world(bench, tiles, last_zoom):
         plan = bench.run([tiles.binary, "plan", f"--url={template}", f"--bbox={WORLD}", "--zoom=0-14"], out, 60)
         with open(f"{bench.lists}/client.log") as printed:
             counted = WORLD_TILES in re.sub(r"(?<=\d)[ ,._'\u202f](?=\d{3})", "", printed.read())
-        first, rss, stop = _started(bench, door, tiles.area(template, WORLD, "0-14"), out, 3)
+        first, rss, stop = _started(bench, door, tiles.area(template, WORLD, "0-14"), out, longer)
     with bench.out() as out:
         job = bench.job(door, last_zoom)
         bench.run(tiles.command(job, out), out, 120)
         resumed, _, _ = _started(bench, door, tiles.area(template, job.bbox, f"0-{last_zoom + 1}"), out, 0)
-    say(f"  the world: planned in {plan.wall:.2f} s, first request after {first:.3f} s, {rss:.0f} MB; resumed {resumed:.3f} s")
+    say(f"  the world: planned in {plan.wall:.2f} s, first request after {first:.3f} s, {rss:.0f} MiB; resumed {resumed:.3f} s")
     return World(plan, counted, first, rss, stop, resumed)
 
 
 def _started(bench, door, argv, out, longer):
-    """Seconds to the first request, megabytes `longer` seconds later, and seconds from SIGINT to the end."""
+    """Seconds to the first request, mebibytes `longer` seconds later, and seconds from SIGINT to the end."""
     door.forget()
     client = bench.start(argv, out)
     try:

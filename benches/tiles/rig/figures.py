@@ -114,7 +114,7 @@ def _speed(results, place):
             f"{len(good)}" + (f", not counted: {len(faults)} ({faults[0]})" if faults else ""),
         ]
 
-    columns = ["", "tiles per CPU second (least to most)", "`tiles get` to it", "CPU s", "wall s", "tiles/s", "RSS MB", "runs"]
+    columns = ["", "tiles per CPU second (least to most)", "`tiles get` to it", "CPU s", "wall s", "tiles/s", "RSS MiB", "runs"]
     rows = [_row(results, peer, len(columns), cells) for peer in results.peers]
     return _table(f"The whole set, {PLACES[place]}", columns, rows)
 
@@ -177,7 +177,7 @@ def _far(results):
         return [f"{value:,.0f}" for value in values]
 
     note = "*Steady* is the rate while the second half of the tiles came, so after any slow start."
-    columns = ["", "steady tiles/s", "tiles/s in all", "RSS MB", "missing"]
+    columns = ["", "steady tiles/s", "tiles/s in all", "RSS MiB", "missing"]
     return _fetches(results, "50 ms before every answer", results.far_peers, results.far, columns, cells, note)
 
 
@@ -220,9 +220,9 @@ def _world(results):
         ["`tiles plan`, status", str(world.plan.status)],
         ["it counts 357,913,941 tiles", "yes" if world.counted else "no"],
         ["it takes, s", f"{world.plan.wall:.3f}"],
-        ["its memory, MB", f"{world.plan.rss:.0f}"],
+        ["its memory, MiB", f"{world.plan.rss:.0f}"],
         ["`tiles get`: the first request after, s", f"{world.first_request:.3f}"],
-        ["its memory 3 s later, MB", f"{world.rss:.0f}"],
+        ["its memory a few seconds later, MiB", f"{world.rss:.0f}"],
         ["gone after Ctrl+C, s", f"{world.stop:.3f}"],
         ["the box with a zoom more: the first request after, s", f"{world.resumed:.3f}"],
     ]
@@ -257,7 +257,7 @@ def _all_targets(results):
             if found:
                 yield _at_least(f"{unit}, to {other}, {PLACES[place]}", asked, statistics.median(found), "{:.1f} x")
         if place == "disk":
-            yield _at_most("resident memory, 64 at once, MB", 64, max(run.sample.rss for run in good), "{:.0f}")
+            yield _at_most("resident memory, 64 at once, MiB", 64, max(run.sample.rss for run in good), "{:.0f}")
     for (name, signal), ones in (results.interrupts or {}).items():
         if name == "tiles get":
             wrong = [text for one in ones for text in broken(name, signal, one)]
@@ -275,7 +275,7 @@ def _all_targets(results):
         seconds = results.world.plan.wall if results.world.counted else float("inf")
         yield _at_most("the world to zoom 14: counted, s", 1, seconds, "{:.2f}")
         yield _at_most("the world to zoom 14: first request, s", 1, results.world.first_request, "{:.2f}")
-        yield _at_most("the world to zoom 14: memory, MB", 64, results.world.rss, "{:.0f}")
+        yield _at_most("the world to zoom 14: memory, MiB", 64, results.world.rss, "{:.0f}")
         yield _at_most("resumed: first request, s", 0.3, results.world.resumed, "{:.2f}")
 
 
@@ -287,7 +287,7 @@ def _network_targets(results):
             best = max(_median(ones, "steady") for ones in others)
             share = _median(ours, "steady") / best * 100
             yield _at_least("50 ms away: steady rate, of the best fixed number at once", 90, share, "{:.0f} %")
-        yield _at_most("50 ms away, ceiling 500: memory, MB", 100, max(one.sample.rss for one in ours), "{:.0f}")
+        yield _at_most("50 ms away, ceiling 500: memory, MiB", 100, max(one.sample.rss for one in ours), "{:.0f}")
     ours = next((ones for name, ones in (results.limited or {}).items() if name.startswith("tiles get") and ones), None)
     if ours:
         yield _at_least("1,000 a second: tiles/s", 900, _median(ours, "rate"), "{:,.0f}")

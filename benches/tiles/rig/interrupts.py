@@ -118,7 +118,7 @@ def broken(peer, name, one):
         (one.missing, f"{one.missing} tiles not there after going on"),
         (one.status == 0, "status 0 though it was interrupted"),
     )
-    return [f"{peer}, {name}: {text}" for bad, text in checks if bad]
+    return [text for bad, text in checks if bad]
 
 
 def _tell(peer, name, moment, one):

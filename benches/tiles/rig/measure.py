@@ -18,7 +18,7 @@ class Sample:
     cpu: float
     """Seconds, user and system, of the process and of those it waited for."""
     rss: float
-    """Megabytes: the most that was resident, the processes of the client added up."""
+    """Mebibytes: the most that was resident, the processes of the client added up."""
     status: int
     """The exit status; -N if signal N ended it."""
     late: bool

@@ -41,7 +41,7 @@ def _rounds(bench, peers, rounds, door, last_zoom, limit):
                 one = found[peer.name][-1]
                 say(
                     f"  round {at + 1}, {door}: {peer.name}: {one.rate:,.0f} tiles/s, steady {one.steady:,.0f}, "
-                    f"{one.refused:,} refused, {one.missing:,} missing, {one.sample.rss:.0f} MB"
+                    f"{one.refused:,} refused, {one.missing:,} missing, {one.sample.rss:.0f} MiB"
                 )
     return found
 

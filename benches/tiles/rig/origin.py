@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -77,14 +78,13 @@ class Nginx:
         module = f"load_module {_echo()};" if _echo() else ""
         paths = "".join(f"{kind}_temp_path {kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""{module} {root}
-worker_processes 1; daemon off; pid nginx.pid; error_log stderr error;
+worker_processes 1; worker_rlimit_nofile {_files()}; daemon off; pid nginx.pid; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
   {paths}
   types {{ image/png png; }}
   log_format asked '$msec $status $request_completion $request_uri';
   sendfile on; tcp_nopush on; keepalive_requests 1000;
-  open_file_cache max=100000 inactive=1h; open_file_cache_valid 1h;
   limit_req_zone $server_port zone=a_second:1m rate=1000r/s;
 {servers}}}
 """
@@ -171,6 +171,10 @@ class Door:
             file.seek(self.since)
             return [_entry(line) for line in file]
 
+    def failures(self):
+        """How often the origin itself was at fault; then no figure says anything of the client."""
+        return sum(status >= 500 for _, status, _, _ in self.entries())
+
     def _size(self):
         return os.path.getsize(self.log) if os.path.exists(self.log) else 0
 
@@ -213,6 +217,12 @@ def _nginx():
 
 def _echo():
     return next((module for module in ECHO if os.path.exists(module)), None)
+
+
+def _files():
+    """How many files the worker may have open: a connection and a tile for each of thousands."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
 
 
 def _free_ports(count):

@@ -30,7 +30,11 @@ def speed(bench, peers, rounds, last_zoom, places=("memory", "disk"), limit=240)
                 if bench.over() or (len(runs) >= 2 and not any(run and not run.fault for run in runs)):
                     runs.append(None)
                     continue
+                door.forget()
                 runs.append(_one(bench, peer, job, place, total, limit))
+                failures = door.failures()
+                if failures:
+                    runs[-1].fault = f"the origin failed {failures:,} times"
                 _tell(at, place, peer, runs[-1])
     return found
 
@@ -62,5 +66,5 @@ def _tell(at, place, peer, run):
     verdict = f", {run.fault}" if run.fault else ""
     say(
         f"  round {at + 1}, {place}: {peer.name}: {run.sample.wall:.2f} s, CPU {run.sample.cpu:.2f} s, "
-        f"{rate:,.0f} tiles per CPU second, {run.sample.rss:.0f} MB{verdict}"
+        f"{rate:,.0f} tiles per CPU second, {run.sample.rss:.0f} MiB{verdict}"
     )
