@@ -15,16 +15,18 @@ class Bench:
 
     def __init__(self, origin, files, places, lists, minutes):
         self.origin, self.files, self.places, self.lists = origin, files, places, lists
-        self.deadline = time.monotonic() + minutes * 60
+        self.seconds = minutes * 60
+        self.deadline = time.monotonic() + self.seconds
         self.cut = False
 
     def left(self):
         return self.deadline - time.monotonic()
 
-    def over(self):
-        """Whether the time of the whole run is used up; the tables say so."""
-        self.cut = self.cut or self.left() <= 0
-        return self.cut
+    def over(self, share=1.0):
+        """Whether this share of the time of the whole run is used up; if so, the tables say it."""
+        over = self.left() <= (1 - share) * self.seconds
+        self.cut = self.cut or over
+        return over
 
     def job(self, door, last_zoom):
         return clients.Job(door.base, last_zoom, self.lists)
