@@ -32,8 +32,8 @@ class Bench:
         return clients.Job(door.base, last_zoom, self.lists)
 
     def limit(self, seconds):
-        """The time of one run, which never outlasts the whole by more than this."""
-        return max(5, min(seconds, self.left() + 20))
+        """The time of one run, which outlasts that of the whole by a tenth at most."""
+        return max(5, min(seconds, self.left() + self.seconds / 10))
 
     @contextlib.contextmanager
     def out(self, place="memory"):
