@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import signal
 import statistics
 
 from .interrupts import broken
@@ -19,6 +20,7 @@ class Results:
         self.peers, self.missing = peers, dict(missing)
         self.speed = self.interrupts = self.far = self.limited = self.finished = self.world = None
         self.far_peers = self.limited_peers = ()
+        self.whole = True
 
 
 def document(results, head):
@@ -130,9 +132,9 @@ def _interrupts(results):
     for peer in results.peers:
         if results.missing.get(peer.name):
             rows.append(_row(results, peer, len(columns), None))
-        for (name, signal), ones in results.interrupts.items():
+        for (name, sign), ones in results.interrupts.items():
             if name == peer.name:
-                rows.append([_named(name), signal, *_interrupt_cells(ones)])
+                rows.append([_named(name), sign, *_interrupt_cells(ones)])
     note = (
         "The signal comes in the middle, and the worst of its moments is told. *Served* is what the origin had answered whole by then, "
         "at the last of them."
@@ -140,8 +142,14 @@ def _interrupts(results):
     return _table("Interrupted", columns, rows, note)
 
 
+def _statuses(numbers):
+    """Exit statuses, or the signals that ended it."""
+    names = {signal.Signals(-number).name if number < 0 else str(number) for number in numbers}
+    return "/".join(sorted(names))
+
+
 def _interrupt_cells(ones):
-    statuses = "/".join(sorted({str(one.status) for one in ones}))
+    statuses = _statuses(one.status for one in ones)
     worst = [max(getattr(one, what) for one in ones) for what in ("served", "lost", "wrong", "again", "missing")]
     notes = sorted({one.fault for one in ones if one.fault} | {one.corrupt for one in ones if one.corrupt})
     cells = [statuses, f"{max(one.seconds for one in ones) * 1000:,.0f}", *(f"{value:,}" for value in worst)]
@@ -189,7 +197,7 @@ def _limited(results):
             f"{_median(ones, 'rate'):,.0f}",
             f"{refused:,} ({share:.2%})",
             f"{max(one.missing for one in ones):,}",
-            "/".join(sorted({str(one.sample.status) for one in ones})),
+            _statuses(one.sample.status for one in ones),
         ]
 
     note = "And 50 ms before every answer; a burst of 200, then 429 with `Retry-After: 1`."
@@ -206,7 +214,7 @@ def _finished(results):
 
     def cells(peer):
         one = results.finished.get(peer.name)
-        return [f"{one.requests:,}", f"{one.sample.wall:.2f}", str(one.sample.status)] if one else ["no time was left", "", ""]
+        return [f"{one.requests:,}", f"{one.sample.wall:.2f}", _statuses([one.sample.status])] if one else ["no time was left", "", ""]
 
     columns = ["", "requests", "wall s", "status"]
     return _table("A finished job, once more", columns, [_row(results, peer, 4, cells) for peer in results.peers])
@@ -236,7 +244,8 @@ def _targets(results):
     rows = [row for row in _all_targets(results) if row]
     if not rows:
         return ""
-    lines = ["| what | asked for | `tiles get` |  |", "|" + " --- |" * 4]
+    lines = [] if results.whole else ["What is asked for is asked of all 49,502 tiles; these were fewer.", ""]
+    lines += ["| what | asked for | `tiles get` |  |", "|" + " --- |" * 4]
     return "\n".join(lines + [f"| {what} | {asked} | {got} | {'met' if met else '**missed**'} |" for what, asked, got, met in rows])
 
 
@@ -258,13 +267,13 @@ def _all_targets(results):
                 yield _at_least(f"{unit}, to {other}, {PLACES[place]}", asked, statistics.median(found), "{:.1f} x")
         if place == "disk":
             yield _at_most("resident memory, 64 at once, MiB", 64, max(run.sample.rss for run in good), "{:.0f}")
-    for (name, signal), ones in (results.interrupts or {}).items():
+    for (name, sign), ones in (results.interrupts or {}).items():
         if name == "tiles get":
-            wrong = [text for one in ones for text in broken(name, signal, one)]
-            allowed = {"SIGKILL": "570", "SIGINT twice": "64"}.get(signal, "0")
+            wrong = [text for one in ones for text in broken(name, sign, one)]
+            allowed = {"SIGKILL": "570", "SIGINT twice": "64"}.get(sign, "0")
             got = f"{max(one.again for one in ones):,}" + ("" if not wrong else f"; {wrong[0]}")
-            yield f"{signal}: asked for again; all there and sound at the end", f"at most {allowed}", got, not wrong
-            if signal == "SIGINT":
+            yield f"{sign}: asked for again; all there and sound at the end", f"at most {allowed}", got, not wrong
+            if sign == "SIGINT":
                 yield _at_most("SIGINT: gone after, ms", 100, max(one.seconds for one in ones) * 1000, "{:.0f}")
     yield from _network_targets(results)
     once_more = (results.finished or {}).get("tiles get")
