@@ -63,6 +63,12 @@ each_feature_alone() {
     done
 }
 
+# Interrupts `tiles get`, and the script it replaces where Python has aiohttp, in the middle of a download and counts what is lost.
+stop_comparison() {
+    cargo build --locked --workspace --all-features --bins || return 1
+    benches/tiles/run --stop --quick --tiles "${CARGO_TARGET_DIR:-target}/debug/tiles"
+}
+
 install_missing
 step "packages of Python for the tests" scripts/python.sh
 step "format" cargo fmt --all --check
@@ -77,6 +83,8 @@ fi
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
 step "models" cargo test --locked --manifest-path crates/softstop/models/Cargo.toml --target-dir target/models
 step "documentation tests" cargo test --locked --doc --workspace --all-features --no-fail-fast
+
+step "stop comparison" stop_comparison
 
 heading "tests"
 if ((${#failed[@]})); then

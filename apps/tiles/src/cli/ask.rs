@@ -26,7 +26,7 @@ pub(crate) fn all() -> Result<(PathBuf, Request), Wrong> {
         })?;
     request.area = Some(if kind {
         one("West, south, east, north in degrees, such as 106.6,-6.4,107.0,-6.0", "", |text| {
-            args::bbox(text).map_err(|error| error.to_string())
+            args::bbox(text).map_err(|_| "four numbers with commas between them, on the map".to_owned())
         })?
     } else {
         let range =
