@@ -7,9 +7,11 @@
 
 mod files;
 mod memory;
+mod mutated;
 mod program;
 mod stops;
 mod sweep;
+mod terminal;
 
 use std::time::Duration;
 

@@ -76,6 +76,13 @@ pub(crate) fn connect(seen: &Shared) -> Connect {
     })
 }
 
+/// The tile that a request asks for.
+pub(crate) fn asked_tile(request: &[u8]) -> Tile {
+    let path = std::str::from_utf8(request).unwrap().split(' ').nth(1).unwrap();
+    let numbers: Vec<u32> = path.split(['/', '.']).filter_map(|part| part.parse().ok()).collect();
+    Tile::new(u8::try_from(numbers[0]).unwrap(), numbers[1], numbers[2]).unwrap()
+}
+
 struct Wire {
     seen: Shared,
     request: Vec<u8>,
@@ -96,10 +103,7 @@ impl Wire {
         if !self.request.ends_with(b"\r\n\r\n") {
             return;
         }
-        let request = String::from_utf8(std::mem::take(&mut self.request)).unwrap();
-        let path = request.split(' ').nth(1).unwrap();
-        let numbers: Vec<u32> = path.split(['/', '.']).filter_map(|part| part.parse().ok()).collect();
-        let tile = Tile::new(u8::try_from(numbers[0]).unwrap(), numbers[1], numbers[2]).unwrap();
+        let tile = asked_tile(&std::mem::take(&mut self.request));
         let mut seen = self.seen.lock().unwrap();
         let times = seen.asked.entry(tile).or_default();
         *times += 1;

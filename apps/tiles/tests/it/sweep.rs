@@ -12,6 +12,7 @@ use tiles::{
     get::{Config, Which, service},
     grid::{Bounds, Tile},
     job::{Job, Request},
+    net::Connect,
     store::{Options, Reader, Store},
     template::{Settings, Template},
 };
@@ -35,8 +36,8 @@ fn job() -> Job {
 }
 
 /// Adds a job to a service.
-fn fetching(to: &mut Service, folder: &Path) -> Result<Shared> {
-    let (seen, job) = (Shared::default(), job());
+pub(crate) fn fetching(to: &mut Service, folder: &Path, connect: Connect) -> Result {
+    let job = job();
     let path = folder.join("map.mbtiles");
     let config = Config {
         file: Store::open(&path, &Options::default())?,
@@ -45,7 +46,7 @@ fn fetching(to: &mut Service, folder: &Path) -> Result<Shared> {
         parse: Arc::new(|_| Ok(None)),
         job,
         which: Which::Missing,
-        connect: memory::connect(&seen),
+        connect,
         manners: Manners::new("test", &[], &|_| None)?,
         patience: Patience::default(),
         permitted: false,
@@ -55,13 +56,14 @@ fn fetching(to: &mut Service, folder: &Path) -> Result<Shared> {
         deliver: None,
     };
     service(to, config);
-    Ok(seen)
+    Ok(())
 }
 
 fn stops() -> Sweep<impl Fn(&mut Service) -> Result<Ends> + Send + Sync + 'static> {
     let build = |service: &mut Service| {
         let folder = memory::folder()?;
-        let seen = fetching(service, folder.path())?;
+        let seen = Shared::default();
+        fetching(service, folder.path(), memory::connect(&seen))?;
         Ok(Ends { folder, seen })
     };
     // When a commit is done, only its thread knows.
@@ -104,7 +106,8 @@ fn kept(report: &Report, ends: &Ends) -> Result<BTreeSet<Tile>> {
 /// Goes on with the file of a run: only what is not known is asked for, and then all is there.
 fn goes_on(folder: &Path, before: &BTreeSet<Tile>) -> Result {
     let mut again = Service::new("again");
-    let seen = fetching(&mut again, folder)?;
+    let seen = Shared::default();
+    fetching(&mut again, folder, memory::connect(&seen))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let report = runtime.block_on(again.run(std::future::pending()));
     if report.code() != 0 {
