@@ -265,6 +265,24 @@ fn some_errors_halve_the_slots_and_a_few_do_not() {
 }
 
 #[test]
+fn a_burst_of_errors_halves_the_slots_at_once() {
+    let mut pace = Pace::new(4, 16, None);
+    let mut now = Time::ZERO;
+    let mut answer = |load| {
+        now += MS / 10;
+        assert_eq!(pace.ask(now), Permit::Go);
+        pace.answered(now, now, load);
+        pace.limits(now).slots
+    };
+
+    // One connection is refused as often as it is tried, while three work.
+    let loads = [Load::Fine, Load::Trouble, Load::Trouble, Load::Fine, Load::Trouble, Load::Trouble];
+    assert!(loads.into_iter().all(|load| answer(load) == 4));
+    assert_eq!(answer(Load::Trouble), 2);
+    assert_eq!(answer(Load::Trouble), 2, "what follows is another burst");
+}
+
+#[test]
 fn a_refusal_stops_everything_and_one_request_goes_ahead() {
     let mut pace = Pace::new(8, 8, None);
     let why = Why::Refused(429);

@@ -2,7 +2,7 @@
 //!
 //! At the end of each tick (at least 250 ms and 20 answers) the number is raised if that made the whole faster the last time: doubled at
 //! first, later by a tenth. It is lowered by a tenth when the median latency is more than twice the lowest of the last 30 s, and halved
-//! when more than 2 % of the answers were errors. After a change a tick begins when the answers show it.
+//! when more than 2 % of the answers were errors, at once where these come in a burst. After a change a tick begins when the answers show it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,6 +10,9 @@ use super::{Reason, Time};
 
 const TICK: Duration = Duration::from_millis(250);
 const ANSWERS: usize = 20;
+/// So many errors, if they are more than a quarter of all answers, end a tick before its time: where one connection too many is refused
+/// at once, its slot would fail one tile after the other while those that work are still at their first.
+const SUDDEN: usize = 5;
 /// For how long the lowest latency is remembered.
 const BASE: Duration = Duration::from_secs(30);
 /// For how long nothing more is tried after more slots did not help.
@@ -90,7 +93,8 @@ impl Slots {
         }
         let answers = self.tick.latencies.len() + self.tick.errors;
         let took = now.saturating_sub(began);
-        if took < TICK || answers < ANSWERS {
+        let sudden = self.tick.errors >= SUDDEN && self.tick.errors * 4 > answers;
+        if !sudden && (took < TICK || answers < ANSWERS) {
             return;
         }
         let tick = std::mem::replace(&mut self.tick, Tick { began: Some(now), ..Tick::default() });
