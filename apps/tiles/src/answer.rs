@@ -12,7 +12,7 @@
 //! | 301, 302, 303, 307, 308 | asked there, 5 times at most | 301 and 308 are remembered |
 //! | other | failed | |
 //! | no connection | again | after some in a row all wait; an hour of it ends the job |
-//! | a kept connection was stale; HTTP/2 turned the request away | again at once, not counted | |
+//! | a kept connection was stale; HTTP/2 turned the request away | again at once, not counted the first time; the first 8 times | |
 //!
 //! *Again* is at the end of the queue, after a random time up to 0.5 · 2ⁿ s (30 s at most). While more than a tenth of all requests are
 //! such repetitions, each waits 15 to 30 s instead.
@@ -39,6 +39,8 @@ use crate::{
 pub const REDIRECTS: u8 = 5;
 /// The longest pause that is waited for, and how long nothing may come before the job ends.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// So often HTTP/2 may turn a request away before that counts: connections end, but not one after the other.
+const TURNED_AWAY: u8 = 8;
 /// After so many results it is looked at how many are no tiles.
 const FIRST_RESULTS: u64 = 200;
 
@@ -99,6 +101,8 @@ pub struct Tries {
     pub redirects: u8,
     /// Whether it was repeated once because a kept connection was stale.
     pub stale: bool,
+    /// How often HTTP/2 turned it away.
+    pub turned_away: u8,
 }
 
 /// When an answer came, by both clocks.
@@ -181,8 +185,11 @@ impl Answers {
         let (mut order, mut counts, mut left) = (None, true, tries);
         match broken {
             Broken::Unreachable => (order, counts) = self.waits.unreachable(now),
-            Broken::Stale => (counts, left.stale) = (tries.stale, true),
-            Broken::TurnedAway => counts = false,
+            // What has failed before has been forgiven already, or is not a matter of the connection.
+            Broken::Stale => (counts, left.stale) = (tries.stale || tries.counted > 0, true),
+            Broken::TurnedAway => {
+                (counts, left.turned_away) = (tries.turned_away >= TURNED_AWAY, tries.turned_away + 1)
+            }
             Broken::Timeout | Broken::Reset | Broken::Encoding => {}
         }
         let fate =

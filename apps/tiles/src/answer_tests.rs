@@ -176,6 +176,25 @@ fn a_stale_connection_is_forgiven_once_for_each_tile() {
 }
 
 #[test]
+fn a_request_that_is_turned_away_each_time_is_given_up() {
+    let mut answers = answers();
+    let mut tries = Tries::default();
+    let mut free = 0;
+    let failed = loop {
+        let decision = answers.decide(Outcome::Broken(Broken::TurnedAway), &from(), tries, at(1));
+        match decision.fate {
+            Fate::Again { tries: left, at: when, .. } => {
+                free += u32::from(left.counted == 0 && when == S && decision.load == Load::Fine);
+                tries = left;
+            }
+            other => break other,
+        }
+    };
+
+    assert_eq!((word(&failed), free, tries.counted), (("failed", Some(Class::Reset)), 8, 4));
+}
+
+#[test]
 fn more_than_a_tenth_of_repetitions_wait_long() {
     let wait = |fine: u32| {
         let mut answers = answers();
@@ -304,6 +323,7 @@ fn a_host_that_refuses_us_ends_the_job() {
     assert_eq!(run(&[401, 418, 451, 407, 403]), Some(5));
     assert_eq!(run(&[403, 403, 403, 403, 404, 403, 403, 403, 403]), None);
     assert_eq!(run(&[403, 403, 500, 403, 403, 429, 403]), Some(7), "errors and pauses in between say nothing");
+    assert_eq!(run(&[302, 403, 302, 403, 301, 403, 302, 403, 307, 403]), Some(10), "neither do redirects");
     assert_eq!(run(&alternating), None, "half of 20 is not more than half");
     assert_eq!(run(&two_of_three), Some(20));
     let mut answers = answers();

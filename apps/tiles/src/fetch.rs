@@ -21,10 +21,11 @@ pub use self::{
     request::{HeaderError, Manners},
 };
 use self::{
-    client::{Asking, Client, Lines},
+    client::{Asking, Client},
     desk::{Desk, Next, Ticket},
 };
 use crate::{
+    answer::Tries,
     check::Format,
     grid::Tile,
     keep::{Note, Rows},
@@ -42,13 +43,6 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) async fn run(self, scope: Scope) -> Result {
-        let mut lines = Lines::default();
-        let done = self.serve(&scope, &mut lines).await;
-        lines.close().await;
-        done
-    }
-
-    async fn serve(&self, scope: &Scope, lines: &mut Lines) -> Result {
         loop {
             let mut more = std::pin::pin!(self.desk.more.notified());
             // Before looking: what changes between looking and waiting is not missed.
@@ -58,7 +52,7 @@ impl Slot {
             }
             match self.desk.next() {
                 Next::Ask(ticket) => {
-                    if !self.ask(scope, lines, ticket).await? {
+                    if !self.ask(&scope, ticket).await? {
                         return Ok(());
                     }
                 }
@@ -82,15 +76,20 @@ impl Slot {
     }
 
     /// Asks for one tile and hands on what came; `false` if nothing more is wanted.
-    async fn ask(&self, scope: &Scope, lines: &mut Lines, ticket: Ticket) -> Result<bool> {
+    async fn ask(&self, scope: &Scope, ticket: Ticket) -> Result<bool> {
         let stored = match &self.stored {
             Some(reader) => look_up(scope, Arc::clone(reader), ticket.tile).await?,
             None => None,
         };
-        let asking =
-            Asking { address: &ticket.address, own: ticket.own, format: ticket.format, stored: stored.as_ref() };
+        let asking = Asking {
+            address: &ticket.address,
+            own: ticket.own,
+            format: ticket.format,
+            stored: stored.as_ref(),
+            forgiving: ticket.tries == Tries { redirects: ticket.tries.redirects, ..Tries::default() },
+        };
         // In a hurry, what is on the wire is dropped.
-        let Some(reply) = scope.until_cancelled(self.client.ask(lines, asking)).await else {
+        let Some(reply) = scope.until_cancelled(self.client.ask(asking)).await else {
             self.desk.dropped();
             return Ok(false);
         };

@@ -23,12 +23,13 @@ use crate::{
     convert::{self, convert},
     fetch::{
         Manners, Patience, Progress, Slot,
-        client::{Asking, Client, Lines},
+        client::{Asking, Client},
         desk::{Desk, Setup},
         unix,
     },
+    grid::Tile,
     ids::IdSet,
-    job::{Job, Resolved},
+    job::{Job, Resolved, is_description},
     keep::{self, Note, Rows},
     net::Connect,
     pace::Pace,
@@ -78,6 +79,8 @@ pub struct Config {
     pub job: Job,
     /// The template; none where the address of the job is that of a description.
     pub template: Option<Template>,
+    /// Where the description is, where that is what the address of the job leads to.
+    pub description: Option<Template>,
     /// Makes a template of a description.
     pub parse: ParseTemplate,
     /// Which of its tiles.
@@ -115,8 +118,8 @@ struct Stored {
     rows: Rows,
     known: Arc<Known>,
     stale: Arc<IdSet>,
-    /// What the tiles are that are there.
-    format: Option<Format>,
+    /// What the file says of itself.
+    says: Metadata,
 }
 
 /// How the job ended, for the last words.
@@ -161,19 +164,20 @@ pub fn service(s: &mut Service, config: Config) {
     let store = s.component("store", show, async move |scope, ()| {
         // The walk over the index takes a second for some millions of tiles.
         let read = move |_| {
-            let (known, format) = (file.known()?, file.metadata()?.format());
+            let (known, says) = (file.known()?, file.metadata()?);
             let stale = if which == Which::Stale { file.stale(unix())? } else { IdSet::new() };
-            Ok((file, known, stale, format))
+            Ok((file, known, stale, says))
         };
-        let (file, known, stale, format) = scope.spawn_blocking("read", read).await?;
+        let (file, known, stale, says) = scope.spawn_blocking("read", read).await?;
         let rows = keep::start(&scope, file, kept).await?;
-        Ok(Stored { rows, known: Arc::new(known), stale: Arc::new(stale), format })
+        Ok(Stored { rows, known: Arc::new(known), stale: Arc::new(stale), says })
     });
 
     let fetch = Fetch {
         path: looked_up,
         job,
         template: config.template,
+        description: config.description,
         parse: config.parse,
         which,
         manners: config.manners,
@@ -221,6 +225,7 @@ struct Fetch {
     path: PathBuf,
     job: Job,
     template: Option<Template>,
+    description: Option<Template>,
     parse: ParseTemplate,
     which: Which,
     manners: Manners,
@@ -233,7 +238,7 @@ struct Fetch {
 
 impl Fetch {
     async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
-        let Stored { rows, known, stale, format } = stored;
+        let Stored { rows, known, stale, says } = stored;
         let (template, source) = self.resolve(&client).await?;
         if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
             Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
@@ -243,8 +248,8 @@ impl Fetch {
         // At once for boxes; for the edge of a large polygon it takes seconds.
         let total = scope.spawn_blocking("count", move |_| Ok(counted.total())).await?;
         policy::check(&template.hosts(), total, self.permitted).map_err(|error| hinted(&error, error.hint()))?;
-        let mut metadata = self.metadata(&source);
-        let format = self.job.format.or(format);
+        let mut metadata = self.metadata(&source, &says);
+        let format = self.job.format.or(says.format());
         if let Some(format) = format {
             metadata.set("format", format.name());
         }
@@ -261,7 +266,10 @@ impl Fetch {
         }
         let ceiling = self.job.concurrent;
         let start = self.job.slots.unwrap_or(FIRST_SLOTS).min(ceiling);
-        let (manners, mask) = (self.manners.clone(), template.clone());
+        let (manners, mask, described) = (self.manners.clone(), template.clone(), self.description.clone());
+        // What is sent to the server that a person named goes to no other that it named.
+        let named = if is_description(&self.job.url) { Address::parse(&self.job.url) } else { None };
+        let elsewhere = named.zip(first_address(&template)).is_some_and(|(named, asked)| !named.same_origin(&asked));
         let desk = Arc::new(Desk::new(Setup {
             todo,
             template,
@@ -270,7 +278,11 @@ impl Fetch {
             pace: Pace::new(start, ceiling, self.job.rate),
             seed: self.seed,
             progress: Arc::clone(&self.progress),
-            mask: Box::new(move |text| manners.mask(&mask.mask(text))),
+            elsewhere,
+            mask: Box::new(move |text| {
+                let text = manners.mask(&mask.mask(text));
+                described.iter().fold(text, |text, description| description.mask(&text))
+            }),
         }));
         let stored = match self.which {
             Which::Stale => Some(Arc::new(Mutex::new(Reader::open(&self.path)?))),
@@ -290,6 +302,7 @@ impl Fetch {
             for slot in slots {
                 slot.await?;
             }
+            client.close().await;
             let slots = Note { job: vec![("slots", Some(desk.slots().to_string()))], ..Note::default() };
             // Where the file has been closed, it says why.
             let _ = rows.note(slots).await;
@@ -339,7 +352,7 @@ impl Fetch {
         total: u64,
         known: &Arc<Known>,
         stale: &Arc<IdSet>,
-    ) -> Result<(Box<dyn Iterator<Item = crate::grid::Tile> + Send>, u64)> {
+    ) -> Result<(Box<dyn Iterator<Item = Tile> + Send>, u64)> {
         let (plan, known, stale) = (plan.clone(), Arc::clone(known), Arc::clone(stale));
         let (which, progress) = (self.which, Arc::clone(&self.progress));
         let work = move |_| {
@@ -348,7 +361,7 @@ impl Fetch {
             let there = plan.count_in(&done);
             let among = |set: &IdSet| {
                 // Only those of this job: an area of an earlier one may have been larger.
-                let tiles = set.ranges().flatten().filter_map(crate::grid::Tile::from_id);
+                let tiles = set.ranges().flatten().filter_map(Tile::from_id);
                 let ids: Vec<_> = tiles.filter(|tile| plan.contains(*tile)).collect();
                 let wanted = ids.len() as u64;
                 (Box::new(ids.into_iter()) as Box<dyn Iterator<Item = _> + Send>, wanted)
@@ -411,13 +424,13 @@ impl Fetch {
     async fn describe(&self, client: &Client) -> Result<String> {
         let url = &self.job.url;
         let not = |why: &str| -> BoxError { format!("cannot read the source {url}: {why}").into() };
-        let first = Address::parse(url).ok_or_else(|| not("it is no address"))?;
-        let (mut lines, mut address) = (Lines::default(), first.clone());
+        let first = self.description.as_ref().and_then(first_address).ok_or_else(|| not("it is no address"))?;
+        let mut address = first.clone();
         let mut found = Err(not("it redirects without end"));
         for _ in 0..=REDIRECTS {
             let own = address.same_origin(&first);
-            let asking = Asking { address: &address, own, format: None, stored: None };
-            let reply = match client.ask(&mut lines, asking).await {
+            let asking = Asking { address: &address, own, format: None, stored: None, forgiving: true };
+            let reply = match client.ask(asking).await {
                 Ok(reply) => reply,
                 Err(broken) => {
                     found = Err(not(&format!("{broken:?}").to_ascii_lowercase()));
@@ -437,15 +450,15 @@ impl Fetch {
                 }
             }
         }
-        lines.close().await;
         found
     }
 
     /// What the file says of itself.
-    fn metadata(&self, source: &Source) -> Metadata {
+    fn metadata(&self, source: &Source, says: &Metadata) -> Metadata {
         let mut metadata = Metadata::new();
         let name = self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        metadata.set("name", source.name.clone().unwrap_or(name));
+        let named = source.name.as_deref().or(says.value("name")).unwrap_or(&name);
+        metadata.set("name", named);
         for (name, value) in [("description", &source.description), ("attribution", &source.attribution)] {
             value.iter().for_each(|value| metadata.set(name, value.as_str()));
         }
@@ -463,6 +476,13 @@ impl Fetch {
         }
         metadata
     }
+}
+
+/// Where a template leads, for whichever tile.
+fn first_address(template: &Template) -> Option<Address> {
+    let mut address = String::new();
+    template.fill(Tile::from_id(0)?, &mut address);
+    Address::parse(&address)
 }
 
 fn hinted(error: &dyn std::error::Error, hint: &str) -> BoxError {

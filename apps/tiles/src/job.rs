@@ -8,7 +8,7 @@ use crate::{
     area::Area,
     check::Format,
     plan::{Wanted, WantedError},
-    template::{Settings, Template, TemplateError},
+    template::{Settings, Template, TemplateError, secret::MASK},
 };
 
 /// Requests at once where a person says nothing.
@@ -204,14 +204,17 @@ impl Job {
             Some(text) => crate::template::subdomains(text)?,
             None => Vec::new(),
         };
-        let (text, tms) = match &self.resolved {
-            Some(resolved) => (resolved.template.as_str(), resolved.tms),
-            // A template that had a secret in it is only known to who gave it.
-            None if is_description(&self.url) => return Ok(None),
-            None => (secret, self.tms),
-        };
-        let settings = Settings { subdomains: &subdomains, double: self.double, tms, apikey, environment };
-        Template::parse(text, &settings).map(Some)
+        let settings = Settings { subdomains: &subdomains, double: self.double, tms: self.tms, apikey, environment };
+        match &self.resolved {
+            // What a server wrote gets no secret that it only has to name.
+            Some(Resolved { template, tms }) if !template.contains(MASK) => {
+                let settings = Settings { tms: *tms, apikey: None, environment: &|_| None, ..settings };
+                Template::parse(template, &settings).map(Some)
+            }
+            // With a secret in it, it is only known to who wrote it.
+            _ if is_description(&self.url) => Ok(None),
+            _ => Template::parse(secret, &settings).map(Some),
+        }
     }
 
     /// Names and values, to be kept.

@@ -19,7 +19,7 @@
 //! in what [`Template::fill`] writes and nowhere else.
 
 mod parse;
-mod secret;
+pub(crate) mod secret;
 
 use std::{
     fmt::{self, Write},
@@ -63,6 +63,14 @@ impl Template {
         parse::parse(text, settings)
     }
 
+    /// Reads the address of a description, such as a TileJSON: the same for all tiles, and with secrets as in a template.
+    ///
+    /// # Errors
+    /// It is no http address, or names something unknown.
+    pub fn description(text: &str, settings: &Settings<'_>) -> Result<Self, TemplateError> {
+        parse::read(text, settings)
+    }
+
     /// Writes the address of a tile, secrets included, over what stands in `to`.
     pub fn fill(&self, tile: Tile, to: &mut String) {
         to.clear();
@@ -83,9 +91,11 @@ impl Template {
 
     /// Any text, such as what a server said, with `***` for the secrets in it.
     pub fn mask(&self, text: &str) -> String {
-        let secrets =
-            self.parts.iter().filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None });
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), secret::MASK))
+        let secrets = self.parts.iter().filter_map(|part| match part {
+            Part::Secret(secret) => Some(secret.as_str()),
+            _ => None,
+        });
+        secret::hide(text, secrets)
     }
 
     /// The template as it was given, with `***` for secrets that stood in it: what a job keeps and compares.
@@ -131,9 +141,25 @@ impl Template {
     }
 
     /// The template after a server has said that it has moved for good, if what was asked for a tile and what it named differ only
-    /// before the first placeholder. [`Self::text`] stays what it was.
+    /// before the first placeholder. A query that is the same for all tiles, such as a key, may be left out. [`Self::text`] stays what
+    /// it was.
     #[must_use]
     pub fn moved(&self, tile: Tile, location: &str) -> Option<Self> {
+        self.moved_as_a_whole(tile, location).or_else(|| self.without_query()?.moved_as_a_whole(tile, location))
+    }
+
+    /// The template without its query, if that does not tell one tile from another.
+    fn without_query(&self) -> Option<Self> {
+        let begins = |part: &Part| matches!(part, Part::Text(text) if text.contains('?'));
+        let at = self.parts.iter().position(begins)?;
+        let (path, query) = self.parts.split_at(at);
+        let (Part::Text(first), rest) = query.split_first()? else { return None };
+        let same = rest.iter().all(|part| matches!(part, Part::Text(_) | Part::Secret(_)));
+        let last = first.split('?').next().map(|text| Part::Text(text.to_owned()));
+        same.then(|| Self { parts: path.iter().cloned().chain(last).collect(), ..self.clone() })
+    }
+
+    fn moved_as_a_whole(&self, tile: Tile, location: &str) -> Option<Self> {
         let (Part::Text(before), rest) = self.parts.split_first()? else { return None };
         let mut end = String::new();
         rest.iter().for_each(|part| part.fill(tile, &mut end));

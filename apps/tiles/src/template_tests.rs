@@ -164,6 +164,13 @@ fn a_move_for_good_is_remembered_for_all_tiles() {
     assert_eq!(moved(text, "https://new/tiles/3/1/2.png?v=1").as_deref(), Some("https://new/tiles/4/5/6.png?v=1"));
     assert_eq!(moved(text, "https://new/tiles/3/1/2.jpg?v=1"), None, "it ends otherwise");
     assert_eq!(moved(text, "https://new/t?for=3/1/2.png?v=1"), None, "it stands in a query");
+    assert_eq!(
+        moved("http://old/{z}/{x}/{y}.png?v=1&key=s3cr3t", "https://new/3/1/2.png").as_deref(),
+        Some("https://new/4/5/6.png"),
+        "its query was for the old one"
+    );
+    assert_eq!(moved("http://old/t?z={z}&x={x}&y={y}", "https://new/t"), None, "there it names the tile");
+    assert_eq!(moved("http://old/{z}/{x}.png?y={y}", "https://new/3/1.png"), None);
     assert_eq!(moved("http://{switch:a,b}.old/{z}/{x}/{y}", "http://b.old/3/1/2"), None, "the host varies");
     assert_eq!(
         moved("http://t{switch:a,b}/{z}/{x}/{y}", "https://h/tb/3/1/2"),

@@ -92,9 +92,9 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Takes in a status. Errors of the server say nothing.
+    /// Takes in a status. Errors of the server say nothing, and a redirect only where the answer is to be had.
     pub(super) fn answered(&mut self, status: u16, load: Load) -> Option<Order> {
-        if load == Load::Trouble {
+        if load == Load::Trouble || matches!(status, 300..=303 | 305..=399) {
             return None;
         }
         let refused = is_refusal(status);

@@ -18,7 +18,7 @@ use tiles::{
     mbtiles::Schema,
     net,
     store::{Kind, Options, Reader, Store, StoreError},
-    template::Template,
+    template::{Settings, Template},
 };
 
 use super::{Wrong, args, ask, hinted, print, refuse, wrong};
@@ -140,7 +140,7 @@ impl Get {
         let before = read(&out)?;
         let source_before = before.as_ref().map(|job| job.url.clone());
         let job = job(before, request)?;
-        let template = template(&job, given.as_deref())?;
+        let (template, description) = template(&job, given.as_deref())?;
         let agent = job.agent.as_deref().unwrap_or(AGENT);
         let manners = Manners::new(agent, &job.headers, &environment)?;
         let connect = net::internet(ca.as_deref())?;
@@ -158,6 +158,7 @@ impl Get {
             file,
             job,
             template,
+            description,
             parse,
             which,
             connect,
@@ -190,7 +191,6 @@ pub(crate) fn read(path: &Path) -> Result<Option<Job>, Wrong> {
 /// The job, with what is kept of the address of a source.
 pub(crate) fn job(before: Option<Job>, request: Request) -> Result<Job, Wrong> {
     let url = match &request.url {
-        Some(url) if is_description(url) => Some(url.clone()),
         Some(url) => {
             let subdomains =
                 match request.subdomains.as_deref().or(before.as_ref().and_then(|job| job.subdomains.as_deref())) {
@@ -198,22 +198,23 @@ pub(crate) fn job(before: Option<Job>, request: Request) -> Result<Job, Wrong> {
                     None => Vec::new(),
                 };
             let (apikey, nothing) = (Some("-"), |_: &str| Some("-".to_owned()));
-            let settings = tiles::template::Settings {
+            let settings = Settings {
                 subdomains: &subdomains,
                 double: request.double,
                 tms: request.tms,
                 apikey,
                 environment: &nothing,
             };
-            Some(hinted!(Template::parse(url, &settings))?.text().to_owned())
+            let read = if is_description(url) { Template::description } else { Template::parse };
+            Some(hinted!(read(url, &settings))?.text().to_owned())
         }
         None => None,
     };
     hinted!(Job::new(before, request, url))
 }
 
-/// The template of a job, if it is known without asking the source.
-fn template(job: &Job, given: Option<&str>) -> Result<Option<Template>, Wrong> {
+/// The template of a job, if it is known without asking the source, and where the source describes itself.
+fn template(job: &Job, given: Option<&str>) -> Result<(Option<Template>, Option<Template>), Wrong> {
     let secret = given.unwrap_or(&job.url);
     if given.is_none() && job.url.contains("***") {
         return Err(Wrong {
@@ -221,21 +222,25 @@ fn template(job: &Job, given: Option<&str>) -> Result<Option<Template>, Wrong> {
             hint: "say --url again, with ${NAME} for the secret: it is taken from the environment each time".to_owned(),
         });
     }
-    parse(job, secret)
+    let apikey = apikey(job)?;
+    let settings = Settings { apikey: apikey.as_deref(), environment: &environment, ..Settings::default() };
+    let describes = is_description(&job.url).then(|| hinted!(Template::description(secret, &settings))).transpose()?;
+    Ok((parse(job, secret)?, describes))
 }
 
 fn parse(job: &Job, url: &str) -> Result<Option<Template>, Wrong> {
-    let apikey = match &job.apikey_file {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| Wrong {
-                what: format!("--apikey-file {path}: {error}"),
-                hint: "name a file that holds the key and nothing else".to_owned(),
-            })?;
-            Some(text.trim().to_owned())
-        }
-        None => environment(APIKEY),
-    };
+    let apikey = apikey(job)?;
     hinted!(job.template(url, apikey.as_deref(), &environment))
+}
+
+/// What `{apikey}` becomes.
+fn apikey(job: &Job) -> Result<Option<String>, Wrong> {
+    let Some(path) = &job.apikey_file else { return Ok(environment(APIKEY)) };
+    let text = fs::read_to_string(path).map_err(|error| Wrong {
+        what: format!("--apikey-file {path}: {error}"),
+        hint: "name a file that holds the key and nothing else".to_owned(),
+    })?;
+    Ok(Some(text.trim().to_owned()))
 }
 
 const _: fn() = || {

@@ -1,4 +1,4 @@
-//! Asks servers: one HTTP/1.1 connection for each slot, or few HTTP/2 connections for all of them, as the server likes it.
+//! Asks servers: one HTTP/1.1 connection for each request on its way, or few HTTP/2 connections for all of them, as the server likes it.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ use crate::{
     store::Http,
 };
 
-/// Connections that a slot keeps: to the server itself, and to where it redirects.
+/// So many connections are kept for each request that was on its way at once: to the server itself, and to where it redirects.
 const KEPT: usize = 2;
 /// Requests at once on one HTTP/2 connection: what most servers allow.
 const STREAMS: usize = 100;
@@ -71,6 +71,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) own: bool,
     pub(crate) format: Option<Format>,
     pub(crate) stored: Option<&'a Http>,
+    /// Whether it is asked once more where a connection that had been kept has ended.
+    pub(crate) forgiving: bool,
 }
 
 /// What all slots have in common.
@@ -79,12 +81,38 @@ pub(crate) struct Client {
     manners: Manners,
     patience: Patience,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
+    lines: Mutex<Lines>,
     scope: Scope,
 }
 
-/// The connections of one slot.
+/// The HTTP/1.1 connections. A server may allow only a few: the one that was used last goes first, so that there are never more than
+/// requests on their way at once.
 #[derive(Default)]
-pub(crate) struct Lines(Vec<(Origin, Held<Line>)>);
+struct Lines {
+    idle: Vec<(Origin, Held<Line>)>,
+    busy: usize,
+    /// The most that were busy at once.
+    most: usize,
+}
+
+/// A request on its way.
+struct Busy<'a>(&'a Mutex<Lines>);
+
+impl<'a> Busy<'a> {
+    fn new(lines: &'a Mutex<Lines>) -> Self {
+        let mut busy = lock(lines);
+        busy.busy += 1;
+        busy.most = busy.most.max(busy.busy);
+        drop(busy);
+        Self(lines)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(self.0).busy -= 1;
+    }
+}
 
 type Origin = (bool, String, u16);
 
@@ -119,53 +147,42 @@ impl Drop for Stream {
 
 impl Lines {
     /// The connection to a server, if there is one.
-    fn to(&mut self, origin: &Origin) -> Option<&mut Line> {
-        let at = self.0.iter().position(|(to, line)| to == origin && line.is_open())?;
-        Some(&mut *self.0[at].1)
+    fn take(&mut self, origin: &Origin) -> Option<Held<Line>> {
+        let at = self.idle.iter().rposition(|(to, _)| to == origin)?;
+        Some(self.idle.remove(at).1)
     }
 
-    /// Adds a connection; a slot that is sent to one server after another keeps the last ones.
-    async fn add(&mut self, origin: Origin, line: Held<Line>) {
-        self.forget(&origin).await;
-        if self.0.len() >= KEPT {
-            let (_, oldest) = self.0.remove(0);
-            let _ = oldest.close().await;
-        }
-        self.0.push((origin, line));
-    }
-
-    async fn forget(&mut self, origin: &Origin) {
-        if let Some(at) = self.0.iter().position(|(to, _)| to == origin) {
-            let (_, line) = self.0.remove(at);
-            // Closing it is dropping it, which cannot fail.
-            let _ = line.close().await;
-        }
-    }
-
-    /// Closes what is open.
-    pub(crate) async fn close(self) {
-        for (_, line) in self.0 {
-            let _ = line.close().await;
-        }
+    /// Keeps a connection; answers with one that is too many.
+    fn keep(&mut self, origin: &Origin, line: Held<Line>) -> Option<Held<Line>> {
+        self.idle.push((origin.clone(), line));
+        (self.idle.len() > KEPT * self.most).then(|| self.idle.remove(0).1)
     }
 }
 
 impl Client {
     pub(crate) fn new(scope: &Scope, connect: Connect, manners: Manners, patience: Patience) -> Self {
-        Self { connect, manners, patience, hosts: Mutex::default(), scope: scope.clone() }
+        let (hosts, lines) = (Mutex::default(), Mutex::default());
+        Self { connect, manners, patience, hosts, lines, scope: scope.clone() }
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(crate) async fn close(&self) {
+        let idle = std::mem::take(&mut lock(&self.lines).idle);
+        for (_, line) in idle {
+            let _ = line.close().await;
+        }
     }
 
     /// Asks, and takes in the whole answer.
     ///
     /// # Cancel safety
-    /// Dropped before it completes, it leaves a connection in `lines` that is of no use: close them.
-    pub(crate) async fn ask(&self, lines: &mut Lines, asking: Asking<'_>) -> Result<Reply, Broken> {
+    /// Dropped before it completes, its connection is closed with the component.
+    pub(crate) async fn ask(&self, asking: Asking<'_>) -> Result<Reply, Broken> {
         let origin = origin(asking.address);
         let until = Instant::now() + self.patience.total;
-        let raw = timeout_at(until, self.raw(lines, &origin, asking)).await.unwrap_or(Err(Broken::Timeout));
-        if !matches!(raw, Ok(Raw { end: End::Whole, .. })) {
-            // What is left of an answer on its way would be taken for the next one.
-            lines.forget(&origin).await;
+        let mut raw = self.once(&origin, asking, true, until).await;
+        if asking.forgiving && matches!(raw, Err(Broken::Stale)) {
+            raw = self.once(&origin, asking, false, until).await;
         }
         let Raw { head, body, end } = raw?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -179,12 +196,30 @@ impl Client {
         Ok(Reply { status: head.status.as_u16(), headers: Headers::read(header), body, end })
     }
 
-    async fn raw(&self, lines: &mut Lines, origin: &Origin, asking: Asking<'_>) -> Result<Raw, Broken> {
-        let host = Arc::clone(lock(&self.hosts).entry(origin.clone()).or_default());
-        let speaks = || host.speaks.load(Ordering::Acquire);
-        if let Some(line) = lines.to(origin) {
+    /// Asks once, on a connection that was kept or not.
+    async fn once(&self, origin: &Origin, asking: Asking<'_>, kept: bool, until: Instant) -> Result<Raw, Broken> {
+        let _busy = Busy::new(&self.lines);
+        let mut line = if kept { lock(&self.lines).take(origin) } else { None };
+        let raw = timeout_at(until, self.raw(&mut line, origin, asking)).await.unwrap_or(Err(Broken::Timeout));
+        // What is left of an answer on its way would be taken for the next one.
+        let whole = matches!(raw, Ok(Raw { end: End::Whole, .. }));
+        let gone = match line {
+            Some(line) if whole && line.is_open() => lock(&self.lines).keep(origin, line),
+            line => line,
+        };
+        if let Some(line) = gone {
+            // Closing it is dropping it, which cannot fail.
+            let _ = line.close().await;
+        }
+        raw
+    }
+
+    async fn raw(&self, kept: &mut Option<Held<Line>>, origin: &Origin, asking: Asking<'_>) -> Result<Raw, Broken> {
+        if let Some(line) = kept {
             return self.on_line(line, asking).await;
         }
+        let host = Arc::clone(lock(&self.hosts).entry(origin.clone()).or_default());
+        let speaks = || host.speaks.load(Ordering::Acquire);
         if let Some(stream) = host.stream() {
             return self.on_stream(stream, asking).await;
         }
@@ -206,11 +241,10 @@ impl Client {
             drop(line);
             Ok(())
         });
-        lines.add(origin.clone(), line.await.map_err(|_| Broken::Unreachable)?).await;
-        match lines.to(origin) {
-            Some(line) => self.on_line(line, asking).await,
-            None => Err(Broken::Reset),
-        }
+        let line = line.await.map_err(|_| Broken::Unreachable)?;
+        // Another slot may use it next.
+        let line = line.hand_on(&self.scope).map_err(|_| Broken::Unreachable)?;
+        self.on_line(kept.insert(line), asking).await
     }
 
     async fn dial(&self, address: &Address) -> Result<Dialed, Broken> {
@@ -225,7 +259,7 @@ impl Client {
     }
 
     fn request(&self, asking: Asking<'_>, http2: bool) -> Result<hyper::Request<Nothing>, Broken> {
-        let Asking { address, own, format, stored } = asking;
+        let Asking { address, own, format, stored, .. } = asking;
         // An address has been checked when it was read.
         self.manners.request(address, own, format, stored, http2).ok_or(Broken::Unreachable)
     }
@@ -275,7 +309,7 @@ fn broken(error: &hyper::Error) -> Broken {
         Some(http2) if http2.is_go_away() && http2.is_remote() => Broken::TurnedAway,
         Some(http2) if http2.reason() == Some(h2::Reason::REFUSED_STREAM) => Broken::TurnedAway,
         // The connection had ended before it was asked.
-        _ if error.is_canceled() || error.is_closed() => Broken::Stale,
+        _ if error.is_canceled() || error.is_closed() => Broken::TurnedAway,
         _ => Broken::Reset,
     }
 }

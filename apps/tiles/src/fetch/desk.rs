@@ -123,13 +123,15 @@ pub(crate) struct Setup {
     pub(crate) learns: bool,
     pub(crate) pace: Pace,
     pub(crate) seed: u64,
+    /// Whether the template leads to another server than a person has named.
+    pub(crate) elsewhere: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) mask: Box<dyn Fn(&str) -> String + Send + Sync>,
 }
 
 impl Desk {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { todo, template, format, learns, pace, seed, progress, mask } = setup;
+        let Setup { todo, template, format, learns, pace, seed, progress, elsewhere, mask } = setup;
         let state = State {
             todo,
             next: None,
@@ -137,7 +139,7 @@ impl Desk {
             repeated: 0,
             template,
             origin: None,
-            elsewhere: false,
+            elsewhere,
             format,
             learns,
             pace,
@@ -246,8 +248,11 @@ impl Desk {
                 self.progress.paused();
             }
             Some(order) if order.ends() => {
-                settled.words = Some(format!("{order}; {}", order.hint()));
-                state.ended = Some(order);
+                // What was on its way when the job ended says the same once more.
+                if state.ended.is_none() {
+                    settled.words = Some(format!("{order}; {}", order.hint()));
+                    state.ended = Some(order);
+                }
                 drop(state);
                 self.leave();
                 return settled;
@@ -256,7 +261,8 @@ impl Desk {
             None => {}
         }
         let http = |reply: &Reply| Http {
-            etag: reply.headers.etag.clone(),
+            // One that repeats a secret would be kept with it.
+            etag: reply.headers.etag.clone().filter(|etag| (self.mask)(etag) == *etag),
             last_modified: reply.headers.last_modified.clone(),
             fetched: unix,
             expires: reply.headers.fresh.map(|fresh| unix.saturating_add(fresh)),

@@ -10,7 +10,7 @@ use hyper::{
     },
 };
 
-use crate::{address::Address, check::Format, store::Http};
+use crate::{address::Address, check::Format, store::Http, template::secret::hide};
 
 /// The body of a request: there is none.
 #[derive(Debug, Default)]
@@ -78,18 +78,19 @@ impl Manners {
             {
                 return Err(wrong(name, Why::Ours));
             }
-            let (text, hidden) = expand(name, value, environment)?;
+            let (text, secrets) = expand(name, value, environment)?;
+            let hidden = !secrets.is_empty();
             if !hidden && is_secret(parsed.as_str()) {
                 return Err(wrong(name, Why::Open));
             }
             let mut value_sent = HeaderValue::from_str(&text).map_err(|_| wrong(name, Why::Value))?;
             value_sent.set_sensitive(hidden);
-            if hidden {
-                manners.secrets.push(text);
-            }
+            manners.secrets.extend(secrets);
             manners.own.push((parsed, value_sent));
             manners.kept.push(format!("{name}: {value}"));
         }
+        // What holds another one is hidden as a whole.
+        manners.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Ok(manners)
     }
 
@@ -100,7 +101,7 @@ impl Manners {
 
     /// A text with `***` for the secrets in it.
     pub fn mask(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        hide(text, self.secrets.iter().map(String::as_str))
     }
 
     /// A request for an address. `own` says whether it goes to the server that the template names.
@@ -145,26 +146,34 @@ fn validate(headers: &mut HeaderMap, stored: &Http) {
     }
 }
 
-/// A value with what its placeholders stand for, and whether there were any.
+/// A value with what its placeholders stand for, and what of it is secret: the whole, and what it was made of.
 fn expand(
     name: &str,
     value: &str,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<(String, bool), HeaderError> {
+) -> Result<(String, Vec<String>), HeaderError> {
     let wrong = |why| HeaderError { header: name.to_owned(), why };
     if let Some(path) = value.strip_prefix('@') {
         let text = std::fs::read_to_string(Path::new(path));
-        return Ok((text.map_err(|error| wrong(Why::File(path.to_owned(), error)))?.trim().to_owned(), true));
+        let text = text.map_err(|error| wrong(Why::File(path.to_owned(), error)))?.trim().to_owned();
+        // As in `Bearer …`: a server may repeat it without the scheme.
+        let last = text.rsplit(' ').next().unwrap_or_default().to_owned();
+        return Ok((text.clone(), vec![text, last]));
     }
-    let (mut text, mut rest, mut hidden) = (String::new(), value, false);
+    let (mut text, mut rest, mut secrets) = (String::new(), value, Vec::new());
     while let Some((before, after)) = rest.split_once("${") {
         let (variable, after) = after.split_once('}').ok_or_else(|| wrong(Why::Form))?;
+        let value = environment(variable).ok_or_else(|| wrong(Why::Variable(variable.to_owned())))?;
         text.push_str(before);
-        text.push_str(&environment(variable).ok_or_else(|| wrong(Why::Variable(variable.to_owned())))?);
-        (rest, hidden) = (after, true);
+        text.push_str(&value);
+        secrets.push(value);
+        rest = after;
     }
     text.push_str(rest);
-    Ok((text, hidden))
+    if !secrets.is_empty() {
+        secrets.push(text.clone());
+    }
+    Ok((text, secrets))
 }
 
 fn is_secret(name: &str) -> bool {

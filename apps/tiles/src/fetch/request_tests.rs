@@ -22,6 +22,10 @@ fn headers_go_to_their_own_server_only_and_secrets_are_not_shown() {
     assert_eq!(header("accept-encoding"), None);
     assert!(!format!("{manners:?} {request:?}").contains("s3cret"));
     assert_eq!(manners.mask("no Bearer s3cret here"), "no *** here");
+    assert_eq!(manners.mask("key s3cret is unknown"), "key *** is unknown", "what it was made of as well");
+    assert_eq!(manners.mask("a text that was cut within s3cr"), "a text that was cut within ***");
+    assert_eq!(manners.mask("a text that was cut: Bearer s3c"), "a text that was cut: ***");
+    assert_eq!(manners.mask("the s3"), "the s3", "so little tells nothing");
     assert_eq!(manners.kept(), ["X-Map: one", "Authorization: Bearer ${KEY}"]);
 
     let request = manners.request(&address, false, Some(Format::Mvt), None, true).unwrap();

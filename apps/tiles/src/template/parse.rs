@@ -45,6 +45,13 @@ pub fn subdomains(text: &str) -> Result<Vec<String>, TemplateError> {
 }
 
 pub(super) fn parse(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
+    let template = read(text, settings)?;
+    complete(&template.parts)?;
+    Ok(template)
+}
+
+/// Without looking whether it tells one tile from another.
+pub(super) fn read(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
     let (zooms, address) = prefix(text)?;
     let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
     let host = host.ok_or(TemplateError::NotHttp)?.split(['/', '?']).next().unwrap_or_default();
@@ -69,7 +76,6 @@ pub(super) fn parse(text: &str, settings: &Settings<'_>) -> Result<Template, Tem
             masked.push_str(piece);
         }
     }
-    complete(&reader.parts)?;
     let zooms = zooms.or_else(|| reader.parts.iter().find_map(named));
     Ok(Template { parts: reader.parts, text: masked, zooms })
 }

@@ -1,7 +1,7 @@
 //! What in an address is a secret. Pure.
 
 /// What stands where a secret was.
-pub(super) const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// How the names of query parameters end whose values are nobody's business.
 const ENDS: [&str; 8] = ["key", "token", "secret", "password", "signature", "credential", "auth", "authorization"];
@@ -12,6 +12,23 @@ const NAMES: [&str; 8] = ["sig", "pass", "passwd", "pwd", "tk", "jwt", "appid", 
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// So much of the beginning of a secret, at the end of a text that was cut, is hidden as well.
+const TELLS: usize = 4;
+
+/// A text with [`MASK`] for secrets; the longer ones should come first.
+pub(crate) fn hide<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
+    let mut hidden = text.to_owned();
+    for secret in secrets.filter(|secret| !secret.is_empty()) {
+        hidden = hidden.replace(secret, MASK);
+        let begins = |length: &usize| hidden.as_bytes().ends_with(&secret.as_bytes()[..*length]);
+        if let Some(length) = (TELLS..secret.len()).rev().find(begins) {
+            hidden.truncate(hidden.len() - length);
+            hidden.push_str(MASK);
+        }
+    }
+    hidden
 }
 
 /// Cuts a text where secrets stand in its query: texts and, between each two of them, a secret.

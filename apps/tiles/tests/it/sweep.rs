@@ -42,6 +42,7 @@ pub(crate) fn fetching(to: &mut Service, folder: &Path, connect: Connect) -> Res
     let config = Config {
         file: Store::open(&path, &Options::default())?,
         path,
+        description: None,
         template: Some(Template::parse(&job.url, &Settings::default())?),
         parse: Arc::new(|_| Ok(None)),
         job,
