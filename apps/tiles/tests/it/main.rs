@@ -5,6 +5,7 @@
     reason = "a test may stop at the first surprise, and prints its seed; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod faults;
 mod files;
 mod memory;
 mod mutated;
