@@ -504,7 +504,7 @@ fn another_program_that_keeps_it_locked_is_named() {
 
 #[test]
 fn a_finished_file_has_nothing_of_the_job_and_a_hash_that_goes_when_it_is_written_again() {
-    let (_folder, path) = folder();
+    let (folder, path) = folder();
     let mut writer = open(&path);
     writer.set_job(&[("url", Some("https://secret"))]).unwrap();
     writer.set_metadata(&Metadata::from_iter([("format", "png")])).unwrap();
@@ -513,7 +513,9 @@ fn a_finished_file_has_nothing_of_the_job_and_a_hash_that_goes_when_it_is_writte
     drop(writer);
 
     finish(&path).unwrap();
+    assert_eq!(names(&folder), ["a.mbtiles"]);
     let content = fs::read(&path).unwrap();
+    assert_eq!(&content[68..72], b"MPBX");
     assert!(!content.windows(6).any(|bytes| bytes == b"secret" || bytes.starts_with(b"ss_")));
     let verified = verify(&path).unwrap();
     assert_eq!(
