@@ -583,3 +583,28 @@ fn verifying_finds_each_tile_that_is_none() {
     assert_eq!(verified.named[0].1, "it cannot be unpacked: corrupt gzip stream does not have a matching checksum");
     assert!(verified.missing.contains(&"json"));
 }
+
+#[test]
+fn finishing_changes_nothing_before_all_of_it_is_done() {
+    let (folder, path) = folder();
+    let mut writer = open(&path);
+    // More knowledge than tiles: the gaps it leaves go as well.
+    let rows: Vec<_> = (0..2000).map(|x| empty(tile(11, x, 0))).chain([stored(tile(0, 0, 0), "a")]).collect();
+    writer.commit(&rows).unwrap();
+    writer.close().unwrap();
+    let before = fs::read(&path).unwrap();
+    // In the way of the copy, and not to be removed.
+    fs::create_dir(folder.path().join("a.mbtiles.part")).unwrap();
+
+    finish(&path).unwrap_err();
+    assert!(fs::read(&path).unwrap() == before);
+    fs::remove_dir(folder.path().join("a.mbtiles.part")).unwrap();
+    for left in ["a.mbtiles.part", "a.mbtiles.part.part", "a.mbtiles.part-journal"] {
+        fs::write(folder.path().join(left), "left by a crash").unwrap();
+    }
+    finish(&path).unwrap();
+
+    assert_eq!(names(&folder), ["a.mbtiles"]);
+    assert!(fs::metadata(&path).unwrap().len() < 30_000 && before.len() > 60_000, "{}", before.len());
+    assert!(verify(&path).unwrap().is_sound() && !Reader::open(&path).unwrap().has_job());
+}
