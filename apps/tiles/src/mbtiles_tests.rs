@@ -504,7 +504,7 @@ fn another_program_that_keeps_it_locked_is_named() {
 
 #[test]
 fn a_finished_file_has_nothing_of_the_job_and_a_hash_that_goes_when_it_is_written_again() {
-    let (_folder, path) = folder();
+    let (folder, path) = folder();
     let mut writer = open(&path);
     writer.set_job(&[("url", Some("https://secret"))]).unwrap();
     writer.set_metadata(&Metadata::from_iter([("format", "png")])).unwrap();
@@ -513,7 +513,9 @@ fn a_finished_file_has_nothing_of_the_job_and_a_hash_that_goes_when_it_is_writte
     drop(writer);
 
     finish(&path).unwrap();
+    assert_eq!(names(&folder), ["a.mbtiles"]);
     let content = fs::read(&path).unwrap();
+    assert_eq!(&content[68..72], b"MPBX");
     assert!(!content.windows(6).any(|bytes| bytes == b"secret" || bytes.starts_with(b"ss_")));
     let verified = verify(&path).unwrap();
     assert_eq!(
@@ -580,4 +582,29 @@ fn verifying_finds_each_tile_that_is_none() {
     assert_eq!((verified.said, verified.agg, verified.damage.len()), (Some(Format::Mvt), Agg::Absent, 0));
     assert_eq!(verified.named[0].1, "it cannot be unpacked: corrupt gzip stream does not have a matching checksum");
     assert!(verified.missing.contains(&"json"));
+}
+
+#[test]
+fn finishing_changes_nothing_before_all_of_it_is_done() {
+    let (folder, path) = folder();
+    let mut writer = open(&path);
+    // More knowledge than tiles: the gaps it leaves go as well.
+    let rows: Vec<_> = (0..2000).map(|x| empty(tile(11, x, 0))).chain([stored(tile(0, 0, 0), "a")]).collect();
+    writer.commit(&rows).unwrap();
+    writer.close().unwrap();
+    let before = fs::read(&path).unwrap();
+    // In the way of the copy, and not to be removed.
+    fs::create_dir(folder.path().join("a.mbtiles.part")).unwrap();
+
+    finish(&path).unwrap_err();
+    assert!(fs::read(&path).unwrap() == before);
+    fs::remove_dir(folder.path().join("a.mbtiles.part")).unwrap();
+    for left in ["a.mbtiles.part", "a.mbtiles.part.part", "a.mbtiles.part-journal"] {
+        fs::write(folder.path().join(left), "left by a crash").unwrap();
+    }
+    finish(&path).unwrap();
+
+    assert_eq!(names(&folder), ["a.mbtiles"]);
+    assert!(fs::metadata(&path).unwrap().len() < 30_000 && before.len() > 60_000, "{}", before.len());
+    assert!(verify(&path).unwrap().is_sound() && !Reader::open(&path).unwrap().has_job());
 }

@@ -65,7 +65,7 @@ impl Target {
             Self::Pmtiles(file) => file.finish(metadata).map(drop),
             Self::Mbtiles { mut file, part } => {
                 file.set_metadata(metadata)?;
-                mbtiles::seal(*file, false)?;
+                mbtiles::seal(*file)?;
                 settle_old(part.path())?;
                 let file = File::open(part.part()).map_err(|error| StoreError::io(part.path(), error))?;
                 part.place(&file)

@@ -263,7 +263,7 @@ mod tests {
     fn leaves_grow_until_the_root_has_room_for_them() {
         let (mut spooled, mut to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let entry = |id: u64| Entry { id: id * 7, offset: id * 1000 % 777, length: 1 + (id * id % 500) as u32, run: 1 };
-        let count = 100_000;
+        let count = 70_000;
         let mut bytes = Vec::new();
         (0..count).for_each(|id| spool(&mut bytes, entry(id)).unwrap());
         spooled.write_all(&bytes).unwrap();

@@ -6,7 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::{Committed, FailRow, Http, Known, Metadata, Row, Status, StoreError, Verified, base::Base};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{
+    Committed, FailRow, Http, Known, Metadata, Row, Status, StoreError, Verified, base::Base, sqlite::connect,
+};
 use crate::{
     folder,
     grid::Tile,
@@ -33,8 +37,9 @@ impl Kind {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Self::Folder,
-            // Its first bytes are looked at only where the name says nothing: see `connect`.
-            Ok(_) if ending.as_deref() != Some("mbtiles") && begins_as_pmtiles(path) => Self::Pmtiles,
+            Ok(_) if ending.as_deref() != Some("mbtiles") && !is_sqlite(path) && begins_as_pmtiles(path) => {
+                Self::Pmtiles
+            }
             Ok(_) => Self::Mbtiles,
             Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => Self::Folder,
             Err(_) => match ending.as_deref() {
@@ -44,6 +49,13 @@ impl Kind {
             },
         }
     }
+}
+
+/// Asked of SQLite, which alone may open its files: see [`connect`].
+fn is_sqlite(path: &Path) -> bool {
+    let look = |file: &Connection| file.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
+    let looked = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(|file| look(&file));
+    !matches!(looked, Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase))
 }
 
 fn begins_as_pmtiles(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! The package `pmtiles` of Python's registry.
+//! The package `pmtiles` of Python's registry, and Python's own SQLite.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,7 +6,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tiles::{grid::Tile, pmtiles::Reader};
+use tiles::{
+    grid::Tile,
+    mbtiles::{Http, Options, Row, Schema, What, Writer, finish},
+    pmtiles::Reader,
+};
 
 /// Prints what stands in a file, one line for the header, one for the metadata, one for each tile.
 const READ: &str = r#"
@@ -39,6 +43,22 @@ with write(sys.argv[1]) as writer:
     writer.finalize(h, {"name": "theirs", "vector_layers": []})
 "#;
 
+/// Reads an MBTiles file by nothing but its specification; prints the metadata, what SQLite finds, the hash made anew, and the tiles.
+const READ_MBTILES: &str = r#"
+import sys, json, hashlib, sqlite3
+file = sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True)
+print(json.dumps(dict(file.execute("SELECT name, value FROM metadata WHERE name <> 'agg_tiles_hash'")), sort_keys=True, ensure_ascii=False))
+print(file.execute("PRAGMA integrity_check").fetchone()[0], hex(file.execute("PRAGMA application_id").fetchone()[0]))
+total = hashlib.md5()
+tiles = []
+for z, x, row, body in file.execute("SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles ORDER BY 1, 2, 3"):
+    total.update(f"{z}{x}{row}".encode() + body)
+    tiles.append(f"{z} {x} {2 ** z - 1 - row} {hashlib.md5(body).hexdigest()}")
+said = file.execute("SELECT value FROM metadata WHERE name = 'agg_tiles_hash'").fetchone()[0]
+print(said == total.hexdigest().upper())
+print(*sorted(tiles), sep="\n")
+"#;
+
 /// Where `scripts/python.sh` puts the package.
 fn packages() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python");
@@ -49,10 +69,42 @@ fn packages() -> PathBuf {
     folder
 }
 
+fn hashed((tile, body): &(Tile, Vec<u8>)) -> String {
+    format!("{} {} {} {:x}", tile.z(), tile.x(), tile.y(), md5::compute(body))
+}
+
 fn python(script: &str, path: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args(["-B", "-c", script]).arg(path).env("PYTHONPATH", packages()).env("PYTHONIOENCODING", "utf-8");
     command
+}
+
+#[test]
+fn python_reads_a_finished_mbtiles_file_of_either_layout() {
+    let folder = TempDir::new().unwrap();
+    for schema in [Schema::Flat, Schema::Dedup] {
+        let path = folder.path().join(format!("{schema}.mbtiles"));
+        let mut writer = Writer::open(&path, &Options { schema, adopt: false }).unwrap();
+        let stored = |(tile, body)| Row { tile, what: What::Stored { body, http: Http::default() } };
+        let rows: Vec<_> = crate::tiles().into_iter().map(stored).collect();
+        assert!(rows.chunks(250).all(|rows| writer.commit(rows).unwrap().stored == rows.len() as u64));
+        writer.set_metadata(&crate::metadata()).unwrap();
+        writer.close().unwrap();
+        finish(&path).unwrap();
+
+        let output = python(READ_MBTILES, &path).output().unwrap();
+
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut lines = text.lines();
+        let metadata =
+            r#"{"attribution": "them", "bounds": "106.6,-6.4,107,-6", "center": "106.8,-6.2,3", "name": "Java \"é\""}"#;
+        assert_eq!(lines.next(), Some(metadata));
+        assert_eq!((lines.next(), lines.next()), (Some("ok 0x4d504258"), Some("True")));
+        let mut expected: Vec<_> = crate::tiles().iter().map(hashed).collect();
+        expected.sort();
+        assert!(lines.eq(expected));
+    }
 }
 
 #[test]
