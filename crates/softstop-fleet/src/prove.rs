@@ -1,0 +1,1 @@
+//! Whether a program stops well: scenario, trials, measurements, verdict.
