@@ -137,6 +137,21 @@ pub fn judge(rules: &Rules, lines: &Lines, seen: &Observation) -> Vec<Finding> {
     findings
 }
 
+/// Whether a trial could have broken this rule, so that it counts among those that did not.
+pub fn counts(rule: Rule, seen: &Observation) -> bool {
+    let Some(phase) = seen.phase() else { return false };
+    let killed = seen.signals().contains(&Signal::Kill);
+    let judged = match rule {
+        Rule::Response => seen.timed && !killed,
+        Rule::Exit => !killed && seen.exit != Exit::Forced,
+        Rule::Load => seen.load.is_some(),
+        Rule::Check => seen.check.is_some(),
+        Rule::Resume => seen.resumed.is_some(),
+        _ => true,
+    };
+    judged && worst(rule, phase, killed) == Severity::Failure
+}
+
 /// The most that a rule can be in this phase.
 fn worst(rule: Rule, phase: Phase, killed: bool) -> Severity {
     match rule {
@@ -214,11 +229,7 @@ impl Judging<'_> {
         let ended = match self.seen.exit {
             Exit::Forced => return None,
             _ if self.rules.exit.iter().any(allowed) => return None,
-            Exit::Status(status) => format!("exit status {status}"),
-            Exit::Signal(number) => match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
-                Some(signal) => format!("ended by signal {number} ({signal})"),
-                None => format!("ended by signal {number}"),
-            },
+            ended => ended.to_string(),
         };
         let text = format!("{ended} after {}; allowed: {}", self.sent, exits(&self.rules.exit));
         let hint = "end with 0 after a clean stop, or die by the same signal; a failed save needs a status of its own";
@@ -327,4 +338,4 @@ fn exits(allowed: &[ExitRule]) -> String {
 
 #[cfg(test)]
 #[path = "judge_tests.rs"]
-mod tests;
+pub(super) mod tests;

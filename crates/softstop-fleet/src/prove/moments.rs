@@ -315,4 +315,4 @@ fn shuffle<T>(items: &mut [T], draw: &mut Draw) {
 
 #[cfg(test)]
 #[path = "moments_tests.rs"]
-mod tests;
+pub(super) mod tests;

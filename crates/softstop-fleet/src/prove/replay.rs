@@ -255,13 +255,6 @@ impl Replay {
         self.acts().filter_map(|act| act.deed.signal())
     }
 
-    /// What is sent, without the times: `INT+INT to group`. Trials with the same label are counted together.
-    pub fn label(&self) -> String {
-        let acts: Vec<String> = self.acts().map(|act| act.to_string()).collect();
-        let acts = acts.join("+");
-        if self.target == Target::Main { acts } else { format!("{acts} to {}", self.target.name()) }
-    }
-
     /// Whether a moment of it is a system call, which needs ptrace.
     pub fn traced(&self) -> bool {
         let moments = self.then.iter().filter_map(|(_, when)| match when {
@@ -270,6 +263,13 @@ impl Replay {
         });
         std::iter::once(&self.at).chain(moments).any(|moment| matches!(moment, Moment::Call { .. }))
     }
+}
+
+/// What is sent, without the times: `INT+INT to group`.
+pub(super) fn label(acts: impl Iterator<Item = Act>, target: Target) -> String {
+    let acts: Vec<String> = acts.map(|act| act.to_string()).collect();
+    let acts = acts.join("+");
+    if target == Target::Main { acts } else { format!("{acts} to {}", target.name()) }
 }
 
 impl fmt::Display for Signal {

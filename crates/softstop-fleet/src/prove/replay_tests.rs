@@ -80,8 +80,13 @@ fn patterns_leave_the_gap_open_or_say_it() {
 
 #[test]
 fn the_label_names_what_is_sent_and_no_times() {
-    assert_eq!(read("INT at 5ms, INT 1ms later, to group").label(), "INT+INT to group");
-    assert_eq!(read("TERM x50 at 5ms").label(), "TERM x50");
+    let of = |line| {
+        let replay = read(line);
+        label(replay.acts(), replay.target)
+    };
+
+    assert_eq!(of("INT at 5ms, INT 1ms later, to group"), "INT+INT to group");
+    assert_eq!(of("TERM x50 at 5ms"), "TERM x50");
 }
 
 pub(crate) fn any_moment() -> impl Strategy<Value = Moment> {

@@ -1,8 +1,8 @@
 //! What was seen in one trial, as data. Times count from the start of the program.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use super::replay::{Act, Edge, Replay, Signal};
+use super::replay::{self, Act, Edge, Replay, Signal};
 
 /// A trial that was planned: what is done, and how its moment was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,19 @@ pub enum Exit {
     Forced,
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exit status {status}"),
+            Self::Signal(number) => match Signal::ALL.into_iter().find(|signal| signal.number() == *number) {
+                Some(signal) => write!(f, "ended by signal {number} ({signal})"),
+                None => write!(f, "ended by signal {number}"),
+            },
+            Self::Forced => f.write_str("ended by force"),
+        }
+    }
+}
+
 /// An act as it was really done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
@@ -240,6 +253,11 @@ impl Observation {
     /// The signals that were sent, in order.
     pub fn signals(&self) -> Vec<Signal> {
         self.sent.iter().filter_map(|sent| sent.act.deed.signal()).collect()
+    }
+
+    /// What was really sent, without the times: `INT+INT to group`. Trials with the same label are counted together.
+    pub fn label(&self) -> String {
+        replay::label(self.sent.iter().map(|sent| sent.act), self.planned.replay.target)
     }
 
     /// What the program was doing when it was signalled. `None` if it never was.
