@@ -1,0 +1,4 @@
+//! Real processes and real signals.
+
+mod process;
+mod support;
