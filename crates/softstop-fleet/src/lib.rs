@@ -1,10 +1,12 @@
 //! Programs as processes, contained whole: how they are started and ended, and whether they stop well.
 //!
 //! - [`process`]: the only module that starts, contains and kills.
+//! - [`selftest`]: shows what that is worth on this machine.
 //! - [`prove`]: starts a program many times, signals it at chosen moments, and judges what it does.
 
 pub mod process;
 pub mod prove;
+pub mod selftest;
 
 /// Makes a binary able to start programs with [`process`]: the first thing in its main function.
 ///
@@ -24,4 +26,7 @@ pub mod prove;
 /// ```
 pub fn trampoline() {
     process::trampoline::run();
+    if selftest::play() {
+        process::trampoline::leave();
+    }
 }

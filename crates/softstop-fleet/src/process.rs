@@ -44,6 +44,7 @@ pub use running::{Killed, Running, Target};
 pub use signal::{Signal, UnknownSignal};
 pub use spec::{Contain, Input, Sink, Spec};
 pub use start::{levels, start, strongest};
+pub(crate) use trampoline::OURSELVES;
 pub use tree::Process;
 pub use watch::{Exit, Seen, Usage};
 
@@ -69,15 +70,21 @@ impl Level {
     pub fn is_certain(self) -> bool {
         matches!(self, Self::Cgroup | Self::PidNamespace)
     }
-}
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+    /// What it is called wherever people read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Cgroup => "cgroup",
             Self::PidNamespace => "pid namespace",
             Self::Subreaper => "subreaper",
             Self::Group => "group",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }

@@ -115,14 +115,12 @@ impl Running {
     }
 
     /// Waits until the main process has ended, at the latest until `until`.
-    #[must_use]
     pub fn wait(&self, until: Instant) -> Option<Exit> {
         self.wait_for(until, |seen| seen.exit.is_some());
         self.exited()
     }
 
     /// Waits until no process of the tree is left, at the latest until `until`; when that was.
-    #[must_use]
     pub fn wait_gone(&self, until: Instant) -> Option<Instant> {
         self.wait_for(until, |seen| seen.gone.is_some());
         self.look(|seen| seen.gone)
@@ -177,7 +175,6 @@ impl Running {
     }
 
     /// Ends the watching and returns all that was seen; what is left of the program is killed.
-    #[must_use]
     pub fn finish(mut self) -> Seen {
         self.close();
         std::mem::take(&mut *self.parts.shared.lock())

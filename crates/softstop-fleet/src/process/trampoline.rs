@@ -13,7 +13,7 @@ use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
 use super::{keeper, launch};
 
 /// The running binary, even where its file was replaced, deleted or covered since.
-pub(super) const OURSELVES: &str = "/proc/self/exe";
+pub(crate) const OURSELVES: &str = "/proc/self/exe";
 
 /// The first argument of who plays a role; the second is the role.
 const MARK: &str = "--softstop-trampoline";
@@ -79,7 +79,8 @@ fn with_socket(play: impl FnOnce(UnixStream)) {
     }
 }
 
+/// Ends this process well.
 #[expect(clippy::disallowed_methods, reason = "who plays a role never comes to the main of the binary")]
-fn leave() -> ! {
+pub(crate) fn leave() -> ! {
     std::process::exit(0);
 }

@@ -66,8 +66,12 @@ impl Process {
         !matches!(self.state, 'Z' | 'X')
     }
 
-    /// Signals this process and never one that has got its number since. False if it is gone.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<bool> {
+    /// Signals this process, and never one that has got its number since. False if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If it is there and may not be signalled by us.
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
