@@ -1,0 +1,20 @@
+//! The only place that writes for people.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write},
+};
+
+/// A closed output changes nothing about what was found.
+pub(crate) fn line(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+pub(crate) fn error(error: &dyn Error, hint: &str) {
+    let mut text = format!("error: {error}\n");
+    for cause in std::iter::successors(error.source(), |error| (*error).source()) {
+        text.push_str(&format!("caused by: {cause}\n"));
+    }
+    let _ = writeln!(io::stderr(), "{text}hint: {hint}");
+}

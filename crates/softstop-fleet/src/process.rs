@@ -1,0 +1,90 @@
+//! Programs that are started, watched, signalled and killed as a whole.
+//!
+//! ```text
+//!  we ──socket── keeper ── program ── its children, and whoever they leave behind
+//! ```
+//!
+//! Each program has a *keeper*, a process of ours that starts it, is handed every orphan of its tree, and kills
+//! everything once we are gone for whatever reason. The keeper, and the process that becomes the program, are
+//! ourselves again ([`trampoline`](crate::trampoline)). Nothing but this module starts, contains or kills.
+//!
+//! # Levels
+//!
+//! | level | nothing of the tree outlives | who escapes | start of `/bin/true`, root / user |
+//! |---|---|---|---|
+//! | [`Level::Cgroup`] | [`Running::kill_all`], or us | a program that is root and moves itself to another control group, and asks to be adopted elsewhere | MEASURE |
+//! | [`Level::PidNamespace`] | the same | nobody | MEASURE |
+//! | [`Level::Subreaper`] | the same, except a program that forks faster than it can be found | who kills the keeper first | MEASURE |
+//! | [`Level::Group`] | nothing is promised | whoever calls setsid or setpgid | MEASURE |
+//!
+//! At no level is a process part of the tree that another service starts on request (`systemd-run`, `docker run`, `at`).
+//! The kernel waits for a process that it cannot disturb (state `D`), and so does `kill_all`, as long as it was told to.
+
+mod cgroup;
+mod error;
+mod keeper;
+mod launch;
+mod namespaces;
+mod output;
+mod running;
+mod signal;
+mod spec;
+mod start;
+pub(crate) mod trampoline;
+mod tree;
+mod watch;
+mod wire;
+
+use std::fmt;
+
+pub use error::StartError;
+pub use namespaces::Namespaces;
+pub use output::{Line, Output, Stream};
+pub use running::{Killed, Running, Target};
+pub use signal::{Signal, UnknownSignal};
+pub use spec::{Contain, Input, Sink, Spec};
+pub use start::{levels, start, strongest};
+pub(crate) use trampoline::OURSELVES;
+pub use tree::Process;
+pub use watch::{Exit, Seen, Usage};
+
+/// How a program is contained, strongest first. The table above says what each one promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// A control group of its own, version 2: exact lists, and one write kills all.
+    Cgroup,
+    /// A PID namespace of its own, for an ordinary user inside a user namespace: the end of the keeper ends all.
+    PidNamespace,
+    /// The keeper adopts all orphans, and kills generation after generation.
+    Subreaper,
+    /// A process group, as a shell's job; whoever leaves it is not found.
+    Group,
+}
+
+impl Level {
+    /// All levels, strongest first.
+    pub const ALL: [Self; 4] = [Self::Cgroup, Self::PidNamespace, Self::Subreaper, Self::Group];
+
+    /// Whether nothing that the program does by itself, however fast it forks, keeps a process alive.
+    #[must_use]
+    pub fn is_certain(self) -> bool {
+        matches!(self, Self::Cgroup | Self::PidNamespace)
+    }
+
+    /// What it is called wherever people read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::PidNamespace => "pid namespace",
+            Self::Subreaper => "subreaper",
+            Self::Group => "group",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

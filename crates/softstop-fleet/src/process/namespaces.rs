@@ -1,0 +1,168 @@
+//! Namespaces of a program's own (namespaces(7), user_namespaces(7)), entered by its keeper.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with},
+    process::{getgid, getuid},
+    thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities},
+};
+
+use super::wire::{Failure, Step};
+
+/// What a program has for itself. Nothing is the default.
+///
+/// An ordinary user gets any of them only inside a user namespace, which is then added by itself; some systems forbid
+/// that. In it the user keeps the own number, and everybody else's files seem to be nobody's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// A network with nothing but a loopback interface, which is up.
+    pub network: bool,
+    /// Folders that are covered by an empty file system in memory, which goes with the program.
+    ///
+    /// The program does not see what lies below them, itself included.
+    pub private: Vec<PathBuf>,
+    /// System V shared memory, message queues and semaphores, and POSIX message queues.
+    pub ipc: bool,
+    /// Process numbers from 1 (which is the keeper's), with a `/proc` that shows no others. Part of [`Level::PidNamespace`](super::Level).
+    pub pid: bool,
+    /// User and group numbers.
+    pub user: bool,
+}
+
+impl Namespaces {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn mounts(&self) -> bool {
+        self.pid || !self.private.is_empty()
+    }
+
+    fn user(&self) -> bool {
+        self.user || !getuid().is_root()
+    }
+
+    fn flags(&self) -> CloneFlags {
+        let wanted = [
+            (self.network, CloneFlags::CLONE_NEWNET),
+            (self.mounts(), CloneFlags::CLONE_NEWNS),
+            (self.ipc, CloneFlags::CLONE_NEWIPC),
+            (self.pid, CloneFlags::CLONE_NEWPID),
+            (self.user(), CloneFlags::CLONE_NEWUSER),
+        ];
+        wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).collect()
+    }
+
+    /// Leaves the namespaces we are in. The new PID namespace begins with our next child.
+    pub(super) fn enter(&self) -> Result<(), Failure> {
+        let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
+        let flags = self.flags();
+        unshare(flags)
+            .map_err(io::Error::from)
+            .map_err(Failure::new(Step::Namespaces, format!("unshare({flags:?})")))?;
+        if self.user() {
+            map_user(uid, gid)?;
+            keep_capabilities().map_err(Failure::new(Step::Namespaces, "capabilities of the user namespace"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets up what is in them, from inside.
+    pub(super) fn furnish(&self) -> Result<(), Failure> {
+        if self.mounts() {
+            let all = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", all).map_err(io::Error::from).map_err(Failure::new(Step::Mount, "/"))?;
+        }
+        if self.pid {
+            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            let mounted = mount("proc", "/proc", "proc", flags, None);
+            mounted.map_err(io::Error::from).map_err(Failure::new(Step::Mount, "/proc"))?;
+        }
+        for folder in &self.private {
+            cover(folder).map_err(Failure::new(Step::Mount, folder))?;
+        }
+        if self.network {
+            raise_loopback().map_err(Failure::new(Step::Loopback, "lo"))?;
+        }
+        Ok(())
+    }
+}
+
+/// An ordinary user may map the own number and no other, and the group only after giving up setgroups(2).
+fn map_user(uid: u32, gid: u32) -> Result<(), Failure> {
+    let write = |file: &str, text: String| {
+        let path = Path::new("/proc/self").join(file);
+        fs::write(&path, text).map_err(Failure::new(Step::Namespaces, &path))
+    };
+    if uid == 0 {
+        write("uid_map", "0 0 4294967295".to_owned())?;
+        return write("gid_map", "0 0 4294967295".to_owned());
+    }
+    write("setgroups", "deny".to_owned())?;
+    write("uid_map", format!("{uid} {uid} 1"))?;
+    write("gid_map", format!("{gid} {gid} 1"))
+}
+
+/// Who enters a user namespace has every capability in it, and loses them on exec unless they are ambient
+/// (capabilities(7)). The keeper needs them for its mounts; the program does not get them.
+fn keep_capabilities() -> io::Result<()> {
+    let mut sets = capabilities(None)?;
+    sets.inheritable = sets.permitted;
+    set_capabilities(None, sets)?;
+    for needed in [CapabilitySet::SYS_ADMIN, CapabilitySet::NET_ADMIN, CapabilitySet::KILL] {
+        configure_capability_in_ambient_set(needed, true)?;
+    }
+    Ok(())
+}
+
+/// Gives up what [`keep_capabilities`] kept, before the program is executed.
+pub(super) fn drop_capabilities() -> io::Result<()> {
+    rustix::thread::clear_ambient_capability_set()?;
+    let mut sets = capabilities(None)?;
+    sets.inheritable = CapabilitySet::empty();
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// An empty file system over `folder`, open to all where the folder is.
+fn cover(folder: &Path) -> io::Result<()> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder)?.permissions()) & 0o7777;
+    let data = std::ffi::CString::new(format!("mode={mode:o}"))?;
+    mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, data.as_c_str())?;
+    Ok(())
+}
+
+/// RTM_NEWLINK with IFF_UP for interface 1, which is always `lo` in a new network namespace (rtnetlink(7)).
+fn raise_loopback() -> io::Result<()> {
+    const RTM_NEWLINK: u16 = 16;
+    const NLM_F_REQUEST_ACK: u16 = 1 | 4;
+    const IFF_UP: u32 = 1;
+    const LENGTH: u32 = 32;
+    let mut message = Vec::new();
+    message.extend(LENGTH.to_ne_bytes());
+    message.extend(RTM_NEWLINK.to_ne_bytes());
+    message.extend(NLM_F_REQUEST_ACK.to_ne_bytes());
+    message.extend([0; 8]); // sequence number, sender
+    message.extend([0; 4]); // family, padding, type
+    message.extend(1_u32.to_ne_bytes()); // index
+    message.extend(IFF_UP.to_ne_bytes()); // flags
+    message.extend(IFF_UP.to_ne_bytes()); // which of them change
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    send(&socket, &message, SendFlags::empty())?;
+
+    // NLMSG_ERROR: a header of 16 bytes, then the negative errno, 0 for done.
+    let mut answer = [0_u8; 128];
+    recv(&socket, &mut answer, RecvFlags::empty())?;
+    let (_, rest) = answer.split_at(16);
+    match rest.first_chunk().map(|code| i32::from_ne_bytes(*code)) {
+        Some(0) => Ok(()),
+        Some(code) => Err(Errno::from_raw_os_error(-code).into()),
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}

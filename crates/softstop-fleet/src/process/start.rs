@@ -1,0 +1,284 @@
+//! How a program comes to run: its containment, its keeper, and the answer that it runs.
+
+use std::{
+    fs::File,
+    io,
+    net::Shutdown,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::ioctl_fionbio,
+    pipe::{PipeFlags, pipe_with},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
+use super::{
+    Contain, Input, Level, Running, Sink, Spec, StartError, Stream,
+    cgroup::Cgroup,
+    launch::monotonic,
+    running::Parts,
+    trampoline::{OURSELVES, Role},
+    tree::{self, Process},
+    watch::{Shared, Times, Watcher},
+    wire::{Fds, Order, Told},
+};
+
+/// The keeper answers within milliseconds; who is not one does not, and a machine may be very busy.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// A keeper whose program did not start leaves at once.
+const KEEPER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Starts a program and returns once it is executed.
+///
+/// # Errors
+///
+/// If the program, its folder, user or namespaces, or the level asked for is not to be had. Nothing is left running then.
+pub fn start(spec: &Spec) -> Result<Running, StartError> {
+    match spec.contain {
+        Contain::At(level) => start_at(spec, level),
+        Contain::Strongest => start_at(spec, strongest(&spec.trampoline)?),
+    }
+}
+
+/// The strongest level that works for this process, tried once and remembered; `trampoline` as in [`Spec`].
+///
+/// # Errors
+///
+/// If `trampoline` is not one, or no level but that of a plain group works.
+pub fn strongest(trampoline: &Path) -> Result<Level, StartError> {
+    static FOUND: OnceLock<Level> = OnceLock::new();
+    if let Some(level) = FOUND.get() {
+        return Ok(*level);
+    }
+    let mut last = None;
+    for level in [Level::Cgroup, Level::PidNamespace, Level::Subreaper] {
+        match attempt(trampoline, level) {
+            Ok(()) => return Ok(*FOUND.get_or_init(|| level)),
+            Err(error @ StartError::Keeper { .. }) => return Err(error),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| StartError::keeper("no level at all")(io::ErrorKind::Unsupported.into())))
+}
+
+/// Tries every level with a program that does nothing: which work for this process, and why the others do not.
+pub fn levels(trampoline: &Path) -> Vec<(Level, Result<(), StartError>)> {
+    Level::ALL.into_iter().map(|level| (level, attempt(trampoline, level))).collect()
+}
+
+fn attempt(trampoline: &Path, level: Level) -> Result<(), StartError> {
+    let mut spec = Spec::new(OURSELVES).args(Role::Nothing.arguments());
+    spec.trampoline = trampoline.to_owned();
+    spec.stdout = Sink::Null;
+    spec.stderr = Sink::Null;
+    start_at(&spec, level).map(drop)
+}
+
+fn start_at(spec: &Spec, level: Level) -> Result<Running, StartError> {
+    // A PID namespace that was asked for contains as well as one that was chosen.
+    let level = if spec.namespaces.pid { level.min(Level::PidNamespace) } else { level };
+    let id = next_id();
+    let marker = format!("SOFTSTOP_RUN_{id}");
+    let cgroup = (level == Level::Cgroup).then(|| make_cgroup(&id)).transpose()?;
+    let started = start_in(spec, level, cgroup.as_ref(), &marker);
+    match started {
+        Ok(mut parts) => {
+            parts.cgroup = cgroup;
+            Ok(Running::new(parts))
+        }
+        Err(error) => {
+            if let Some(cgroup) = cgroup {
+                let _ = cgroup.kill();
+                cgroup.remove();
+            }
+            Err(error)
+        }
+    }
+}
+
+fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) -> Result<Parts, StartError> {
+    let streams = Streams::new(spec).map_err(StartError::keeper("pipes"))?;
+    let handles = cgroup.map(Cgroup::handles).transpose().map_err(no_level("the files of the group"))?;
+    let events = cgroup.map(Cgroup::events).transpose().map_err(no_level("cgroup.events"))?;
+    let mut namespaces = spec.namespaces.clone();
+    namespaces.pid |= level == Level::PidNamespace;
+    let has_first = namespaces.pid;
+    let order = Order {
+        level,
+        namespaces,
+        program: spec.program.clone(),
+        args: spec.args.clone(),
+        env: spec.environment(marker),
+        cwd: spec.cwd.clone(),
+        user: spec.user,
+        cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
+        fds: Fds {
+            stdin: streams.stdin,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            cgroup: handles,
+            control: None,
+        },
+    };
+    let (control, theirs) = UnixStream::pair().map_err(StartError::keeper("a socket"))?;
+    let mut keeper = KeeperProcess(Some(spawn_keeper(&spec.trampoline, theirs)?), &control);
+    let sent = control.set_read_timeout(Some(ANSWER_LIMIT)).and_then(|()| order.send(&control));
+    sent.map_err(StartError::keeper(format!("{} took no order", spec.trampoline.display())))?;
+    drop(order);
+
+    let (keeper_fd, at, main) = wait_started(&control, level, &spec.trampoline)?;
+    let clone = control.set_read_timeout(None).and_then(|()| control.try_clone());
+    let heard = clone.map_err(StartError::keeper("a socket"))?;
+    let (end, their_end) = UnixStream::pair().map_err(StartError::keeper("a socket"))?;
+    let began = Instant::now().checked_sub(monotonic().saturating_sub(at)).unwrap_or_else(Instant::now);
+    let (keeper_fd, main) = (Arc::new(keeper_fd), Arc::new(main));
+    let shared = Arc::new(Shared::new(spec.output_limit));
+    let pid = tree::pid_of(&main);
+    let keeper_pid = tree::pid_of(&keeper_fd);
+    let watcher = Watcher {
+        shared: Arc::clone(&shared),
+        control: Some(heard),
+        main: Some(Arc::clone(&main)),
+        streams: streams.ours,
+        events,
+        first: has_first.then(|| Arc::clone(&keeper_fd)),
+        end: their_end,
+        times: Times::default(),
+    };
+    let thread = thread::Builder::new().name("softstop watch".to_owned()).spawn(move || watcher.run());
+    Ok(Parts {
+        level,
+        marker: marker.to_owned(),
+        began,
+        // A process that is gone before it could be looked at has no number any more, and needs none.
+        pid: pid.unwrap_or_default(),
+        keeper_pid: keeper_pid.unwrap_or_default(),
+        main,
+        keeper: keeper_fd,
+        control: control.try_clone().map_err(StartError::keeper("a socket"))?,
+        shared,
+        watcher: Some(thread.map_err(StartError::keeper("a thread"))?),
+        end: Some(end),
+        stdin: streams.silent,
+        outer: keeper.0.take(),
+        cgroup: None,
+    })
+}
+
+fn wait_started(
+    control: &UnixStream,
+    level: Level,
+    trampoline: &Path,
+) -> Result<(OwnedFd, Duration, OwnedFd), StartError> {
+    let silent = || StartError::keeper(format!("{} did not answer", trampoline.display()));
+    let mut keeper = None;
+    loop {
+        match Told::receive(control).map_err(silent())? {
+            Some(Told::Ready(fd)) => keeper = Some(fd),
+            Some(Told::Started { at, main }) => {
+                let keeper = keeper.ok_or_else(|| silent()(io::ErrorKind::InvalidData.into()))?;
+                return Ok((keeper, at, main));
+            }
+            Some(Told::Failed(failure)) => return Err(StartError::from_failure(failure, level)),
+            Some(_) => {}
+            None => return Err(silent()(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}
+
+/// Ended and waited for unless somebody takes it.
+struct KeeperProcess<'a>(Option<Child>, &'a UnixStream);
+
+impl Drop for KeeperProcess<'_> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // A keeper leaves by itself and takes with it what it has started; what is none is not waited for.
+            let _ = self.1.shutdown(Shutdown::Both);
+            wait_end(&mut child, KEEPER_LIMIT);
+        }
+    }
+}
+
+/// Waits for a child of ours to end by itself, and kills it after `limit`.
+pub(super) fn wait_end(child: &mut Child, limit: Duration) {
+    let limit = limit.try_into().ok();
+    let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
+    let ended = ended.and_then(|pidfd| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()));
+    if !matches!(ended, Ok(1..)) {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+}
+
+fn spawn_keeper(trampoline: &Path, socket: UnixStream) -> Result<Child, StartError> {
+    let mut command = Command::new(trampoline);
+    Role::Keeper.give(&mut command);
+    command.stdin(OwnedFd::from(socket)).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map_err(StartError::keeper(trampoline.display().to_string()))
+}
+
+fn make_cgroup(id: &str) -> Result<Cgroup, StartError> {
+    Cgroup::create(&format!("softstop_{id}")).map_err(no_level("making a group"))
+}
+
+fn no_level(tried: &str) -> impl FnOnce(io::Error) -> StartError {
+    let tried = tried.to_owned();
+    |source| StartError::Level { level: Level::Cgroup, tried, source }
+}
+
+/// One for each program ever started on this machine since it was booted.
+fn next_id() -> String {
+    static OURS: OnceLock<String> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let ours = OURS.get_or_init(|| {
+        let pid = std::process::id();
+        format!("{pid}_{}", Process::read(pid).map_or(0, |own| own.began_ticks))
+    });
+    format!("{ours}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Both ends of the three streams.
+struct Streams {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    ours: Vec<(Stream, Option<OwnedFd>)>,
+    silent: Option<OwnedFd>,
+}
+
+impl Streams {
+    fn new(spec: &Spec) -> io::Result<Self> {
+        let (stdin, silent) = match spec.stdin {
+            Input::Null => (File::open("/dev/null")?.into(), None),
+            Input::Silent => pipe_with(PipeFlags::CLOEXEC).map(|(read, write)| (read, Some(write)))?,
+            Input::Inherit => (io::stdin().as_fd().try_clone_to_owned()?, None),
+        };
+        let mut ours = Vec::new();
+        let mut sink = |sink, stream, inherited: &dyn Fn() -> io::Result<OwnedFd>| match sink {
+            Sink::Null => File::options().write(true).open("/dev/null").map(OwnedFd::from),
+            Sink::Inherit => inherited(),
+            Sink::Capture => {
+                let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+                ioctl_fionbio(&read, true)?;
+                ours.push((stream, Some(read)));
+                Ok(write)
+            }
+        };
+        let stdout = sink(spec.stdout, Stream::Out, &|| io::stdout().as_fd().try_clone_to_owned())?;
+        let stderr = sink(spec.stderr, Stream::Err, &|| io::stderr().as_fd().try_clone_to_owned())?;
+        Ok(Self { stdin, stdout, stderr, ours, silent })
+    }
+}

@@ -1,0 +1,6 @@
+//! `softstop_fleet::process`, at every level that works here.
+
+mod contain;
+mod namespaces;
+mod start;
+mod watch;

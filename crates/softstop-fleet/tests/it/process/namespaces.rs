@@ -1,0 +1,123 @@
+//! What a program has for itself.
+
+use std::{fs, path::Path};
+
+use softstop_fleet::process::{Level, Namespaces, Spec, start};
+
+use crate::support::{LONG, at, available, await_line, run, shell, soon, status_of, written};
+
+/// All of them, unless this machine does not let us.
+fn own(script: &str, namespaces: impl Fn(&mut Namespaces)) -> Vec<Spec> {
+    let wanted = available().into_iter().map(|level| {
+        let mut spec = at(level, shell(script));
+        namespaces(&mut spec.namespaces);
+        spec
+    });
+    let wanted: Vec<Spec> = wanted.collect();
+    let works = |spec: &Spec| start(spec).map(drop);
+    match wanted.first().map(works) {
+        Some(Ok(())) => wanted,
+        Some(Err(error)) => {
+            eprintln!("no such namespaces here: {error}");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+#[test]
+fn a_network_of_its_own_has_a_loopback_interface_that_is_up() {
+    for spec in own("cat /sys/class/net/lo/flags /proc/net/dev | grep -v Receive", |own| own.network = true) {
+        let running = run(&spec);
+        // sysfs shows the network of who mounted it, so the list of interfaces comes from procfs.
+        assert_eq!(status_of(&running), (Some(0), None));
+        let devices: Vec<String> = written(&running).into_iter().filter(|line| line.contains(": ")).collect();
+        assert!(devices.len() == 1 && devices[0].trim().starts_with("lo:"), "{devices:?}");
+    }
+}
+
+#[test]
+fn a_port_is_free_in_each_network_and_a_listener_is_seen_from_outside() {
+    let serve = "python3 -c 'import socket,time; s=socket.socket(); s.bind((\"127.0.0.1\",4711)); s.listen(); \
+                 c=socket.create_connection((\"127.0.0.1\",4711)); print(\"listening\",flush=True); time.sleep(60)'";
+    for spec in own(serve, |own| own.network = true) {
+        let both = [run(&spec), run(&spec)];
+
+        for running in &both {
+            await_line(running, "listening");
+            let sockets = fs::read_to_string(running.inside().join("net/tcp")).unwrap();
+            // proc(5): local address and port in hexadecimal, state 0A is listening.
+            assert!(sockets.lines().any(|line| line.contains(":1267 00000000:0000 0A")), "{sockets}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_in_a_private_folder_is_seen_after_the_end_and_never_by_others() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::write(folder.path().join("ours"), "").unwrap();
+    let script = format!("cd {0}; ls; echo > {0}/left; ls", folder.path().display());
+    for spec in own(&script, |own| own.private = vec![folder.path().to_owned()]) {
+        let running = run(&spec);
+        assert_eq!(status_of(&running), (Some(0), None));
+        assert!(running.wait_gone(soon()).is_some());
+
+        assert_eq!(written(&running), ["left"]);
+        let inside = running.inside().join("root").join(folder.path().strip_prefix("/").unwrap());
+        let names: Vec<_> = fs::read_dir(inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["left"]);
+        assert!(folder.path().join("ours").exists() && !folder.path().join("left").exists());
+    }
+}
+
+#[test]
+fn process_numbers_of_its_own_begin_anew_and_show_no_others() {
+    for spec in own("echo $$; exec ls -d /proc/[0-9]*", |own| own.pid = true) {
+        let running = run(&spec);
+        assert_eq!(status_of(&running), (Some(0), None));
+
+        assert_eq!(written(&running), ["2", "/proc/1", "/proc/2"], "{:?}", running.level());
+    }
+}
+
+#[test]
+fn shared_memory_of_its_own_is_not_ours() {
+    for spec in own("readlink /proc/self/ns/ipc", |own| own.ipc = true) {
+        let running = run(&spec);
+        assert_eq!(status_of(&running), (Some(0), None));
+
+        let ours = fs::read_link("/proc/self/ns/ipc").unwrap();
+        assert_ne!(written(&running), [ours.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn in_a_user_namespace_the_program_has_no_more_rights_than_before() {
+    // Root keeps its own; the interesting case, an ordinary user, is part of the self-test.
+    for spec in own("id -u", |own| own.user = true) {
+        let running = run(&spec);
+        assert_eq!(status_of(&running), (Some(0), None));
+        let ours = std::os::unix::fs::MetadataExt::uid(&fs::metadata(Path::new("/proc/self")).unwrap());
+
+        assert_eq!(written(&running), [ours.to_string()]);
+    }
+}
+
+#[test]
+fn all_together_at_once_and_killed() {
+    for spec in own("setsid sleep 67 & setsid sleep 68 & echo there; sleep 69", |own| {
+        own.network = true;
+        own.ipc = true;
+        own.pid = true;
+        own.private = vec!["/tmp".into(), "/dev/shm".into()];
+    }) {
+        let running = run(&spec);
+        await_line(&running, "there");
+
+        let killed = running.kill_all(LONG);
+
+        if running.level() != Level::Group {
+            assert!(killed.left.is_empty(), "{:?}: {killed:?}", running.level());
+        }
+    }
+}
