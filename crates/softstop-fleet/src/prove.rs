@@ -1,7 +1,6 @@
 //! Whether a program stops well: scenario, trials, measurements, verdict.
 //!
-//! Everything here is pure: it reads texts that it is given and makes texts and values; nothing is started, measured or written. In
-//! reading order:
+//! All of it is pure but for [`run`](run()): it reads texts that it is given and makes texts and values. In reading order:
 //!
 //! - [`scenario`]: what a program is put through and what is demanded of it; the file `prove.yaml`.
 //! - [`replay`]: what is done to one trial, as a value and as the line that replays it.
@@ -10,6 +9,7 @@
 //! - [`trial`]: what was seen in one trial; [`judge`]: held against what is demanded.
 //! - [`stats`]: times and counts of many trials.
 //! - [`shrink`]: makes a failing trial as short as possible.
+//! - [`run`](run()): makes the trials, one by `stage`, which looks at the program by `watch`.
 //! - [`verdict`]: all trials together; as JSON, JUnit XML, text and, from `page`, HTML.
 
 mod draw;
@@ -19,15 +19,19 @@ pub mod moments;
 pub mod packs;
 mod page;
 pub mod replay;
+mod run;
 pub mod scenario;
 pub mod shrink;
+mod stage;
 pub mod stats;
 mod time;
 pub mod trial;
 pub mod verdict;
+mod watch;
 
 pub use self::{
     replay::{Replay, ReplayError},
+    run::{Options, Progress, run},
     scenario::{Scenario, ScenarioError},
     verdict::{Tally, Verdict},
 };

@@ -1,0 +1,240 @@
+//! All trials of a scenario, from the rehearsal to the verdict.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use regex_lite::Regex;
+
+use super::{
+    judge,
+    moments::{self, Rehearsal},
+    packs::Lines,
+    replay::{Edge, Moment, Replay, Signal},
+    scenario::{Ready, Scenario},
+    shrink::{Limits, Shrink},
+    stage::{Stage, Theatre},
+    trial::{Exit, Observation, Origin, Planned},
+    verdict::{Ended, Tally, Verdict},
+};
+use crate::process::StartError;
+
+/// Trials made one after the other, whose times count; the others run beside each other.
+const SERIAL: usize = 60;
+/// What of the budget may go into making failures shorter.
+const SHRINK: f64 = 0.25;
+
+/// What a run needs besides the scenario.
+pub struct Options<'a> {
+    /// The binary whose main function calls [`trampoline`](crate::trampoline).
+    pub trampoline: PathBuf,
+    /// Asked between trials: whether to end.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// Told after each trial.
+    pub tell: &'a (dyn Fn(Progress) + Sync),
+    /// Only this trial, so often.
+    pub replay: Option<(Replay, u32)>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Trials made.
+    pub done: u64,
+    /// Trials planned.
+    pub planned: u64,
+    /// Trials that failed.
+    pub failed: u64,
+    /// Since the beginning.
+    pub took: Duration,
+}
+
+/// Proves how a program stops.
+pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
+    let began = Instant::now();
+    let not_started = |why: String, stage: &Stage| {
+        Tally::new(scenario).finish(Ended::NotStarted(why), began.elapsed(), stage.words())
+    };
+    let wanted = Stage::wanted(scenario);
+    let (theatre, rehearsal) = match rehearse(scenario, options, wanted.clone()) {
+        Ok(found) => found,
+        Err(why) => return not_started(why, &wanted),
+    };
+    let at_once = usize::try_from(scenario.parallel.unwrap_or(0)).unwrap_or(1);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let at_once = if at_once == 0 { cores } else { at_once };
+    let plan = match &options.replay {
+        Some((replay, times)) => {
+            vec![Planned { replay: replay.clone(), origin: Origin::Replay }; *times as usize]
+        }
+        None => {
+            let trials = moments::count(scenario, &rehearsal, u32::try_from(at_once).unwrap_or(1));
+            moments::plan(scenario, &rehearsal, trials)
+        }
+    };
+    let run = Run {
+        scenario,
+        theatre: &theatre,
+        lines: Lines::new(&scenario.rules.packs, &scenario.rules.lines),
+        tally: Mutex::new(Tally::new(scenario)),
+        options,
+        planned: plan.len() as u64,
+        began,
+        broken: Mutex::new(None),
+    };
+    let until = began + scenario.budget.mul_f64(1.0 - SHRINK);
+    let serial = plan.len().min(SERIAL);
+    let mut made = run.some(&plan[..serial], 1, true, until);
+    // Beside each other only what has nothing in common.
+    let apart = theatre.stage.namespaces.network && scenario.check.is_none() && scenario.resume.is_none();
+    if made == serial {
+        made += run.some(&plan[serial..], if apart { at_once } else { 1 }, !apart, until);
+    }
+    let broken = run.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let interrupted = (options.stop)();
+    if broken.is_none() && !interrupted && options.replay.is_none() {
+        run.shrink(began + scenario.budget);
+    }
+    let ended = match broken {
+        Some(why) => Ended::NotStarted(why),
+        None if (options.stop)() => Ended::Interrupted,
+        None if made < plan.len() => Ended::BudgetSpent((plan.len() - made) as u64),
+        None => Ended::Complete,
+    };
+    let tally = run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tally.finish(ended, began.elapsed(), theatre.stage.words())
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    theatre: &'a Theatre<'a>,
+    lines: Lines,
+    tally: Mutex<Tally>,
+    options: &'a Options<'a>,
+    planned: u64,
+    began: Instant,
+    /// Why the program cannot be started any more.
+    broken: Mutex<Option<String>>,
+}
+
+impl Run<'_> {
+    /// Makes trials, so many at once, until `until`; how many were made.
+    fn some(&self, plan: &[Planned], at_once: usize, timed: bool, until: Instant) -> usize {
+        let (next, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            while !(self.options.stop)() && Instant::now() < until {
+                let Some(planned) = plan.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                match self.theatre.play(planned, timed) {
+                    Ok(seen) => self.add(&seen),
+                    Err(error) => {
+                        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(words(&error));
+                        return;
+                    }
+                }
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..at_once.min(plan.len().max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        made.into_inner()
+    }
+
+    fn add(&self, seen: &Observation) {
+        let findings = judge::judge(&self.scenario.rules, &self.lines, seen);
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.add(seen, &findings);
+        let (done, failed) = tally.so_far();
+        drop(tally);
+        (self.options.tell)(Progress { done, planned: self.planned, failed, took: self.began.elapsed() });
+    }
+
+    /// Makes each failure as short as the time allows.
+    fn shrink(&self, until: Instant) {
+        let failures: Vec<_> = {
+            let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.failures().map(|(at, rule, replay, milestones)| (at, rule, replay.clone(), milestones)).collect()
+        };
+        let many = u32::try_from(failures.len().max(1)).unwrap_or(u32::MAX);
+        for (at, rule, replay, milestones) in failures {
+            let share = Instant::now() + until.saturating_duration_since(Instant::now()) / many.max(1);
+            let mut shrink = Shrink::new(replay, milestones, Limits::default());
+            while let Some(replay) = shrink.next().cloned() {
+                if (self.options.stop)() || Instant::now() >= share {
+                    break;
+                }
+                let planned = Planned { replay, origin: Origin::Replay };
+                let Ok(seen) = self.theatre.play(&planned, false) else { break };
+                let findings = judge::judge(&self.scenario.rules, &self.lines, &seen);
+                shrink.told(findings.iter().any(|finding| finding.rule == rule));
+            }
+            self.tally.lock().unwrap_or_else(PoisonError::into_inner).shrunk(at, shrink.shrunk());
+        }
+    }
+}
+
+/// Runs the program once, stopped when it is ready. Where it does not come so far with all that a trial has for itself, without that.
+fn rehearse<'a>(
+    scenario: &'a Scenario,
+    options: &Options<'_>,
+    stage: Stage,
+) -> Result<(Theatre<'a>, Rehearsal), String> {
+    let ready_log: Vec<Regex> = scenario
+        .ready
+        .iter()
+        .filter_map(|ready| match ready {
+            Ready::Log(pattern) => Regex::new(pattern).ok(),
+            _ => None,
+        })
+        .collect();
+    let mut theatre = Theatre { scenario, stage, trampoline: options.trampoline.clone(), ready_log };
+    match crate::process::strongest(&theatre.trampoline) {
+        Ok(level) => theatre.stage.level = Some(level),
+        Err(error) => return Err(words(&error)),
+    }
+    let mut first = rehearsed(&theatre);
+    if first.is_err() && theatre.stage.namespaces != crate::process::Namespaces::default() {
+        theatre.stage = theatre.stage.open();
+        first = rehearsed(&theatre);
+    }
+    first.map(|rehearsal| (theatre, rehearsal))
+}
+
+fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
+    let began = Instant::now();
+    let signal =
+        theatre.scenario.signals.first().and_then(|pattern| pattern.first.deed.signal()).unwrap_or(Signal::Term);
+    let planned =
+        Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, Duration::ZERO)), origin: Origin::Edge };
+    let seen = theatre.play(&planned, true).map_err(|error| words(&error))?;
+    if seen.signalled().is_none() {
+        let last: Vec<&str> = seen.log.iter().rev().take(3).map(|line| line.text.as_str()).collect();
+        let said: Vec<&str> = last.into_iter().rev().collect();
+        let how = match seen.exit {
+            Exit::Forced => format!("it was not ready within {:?}", theatre.scenario.ready_within),
+            exit => format!("it ended before it was ready: {exit}"),
+        };
+        return Err(if said.is_empty() { how } else { format!("{how}; it said: {}", said.join(" / ")) });
+    }
+    Ok(Rehearsal {
+        milestones: seen.milestones,
+        ends: None,
+        stop: seen.exit_time().unwrap_or(theatre.scenario.rules.gone_within),
+        took: began.elapsed(),
+        calls: Vec::new(),
+    })
+}
+
+fn words(error: &StartError) -> String {
+    let hint = error.hint();
+    if hint.is_empty() { error.to_string() } else { format!("{error}; {hint}") }
+}

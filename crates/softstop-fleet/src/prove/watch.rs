@@ -1,0 +1,167 @@
+//! What can be seen of a running program from outside: `/proc` (proc(5)).
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{replay::Signal, trial::StaleLock};
+
+/// Entries of a watched folder that are looked at; what is larger is nobody's temporary folder.
+const MOST_ENTRIES: usize = 20_000;
+/// How deep.
+const DEPTH: usize = 6;
+/// A file that is longer is no pid or lock file.
+const LOCK: u64 = 256;
+
+/// Whether a process has said what a signal shall do: a handler, or ignore.
+pub(super) fn has_handler(pid: u32, signal: Signal) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    let bit = 1u64 << (signal.number() - 1);
+    let has = |name: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & bit != 0)
+    };
+    has("SigCgt:") || has("SigIgn:")
+}
+
+/// How long a process has used a processor, in clock ticks.
+pub(super) fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    field(11) + field(12)
+}
+
+/// A socket that listens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listening {
+    pub(super) inode: u64,
+    pub(super) words: String,
+}
+
+/// The sockets that listen in the network of a process.
+pub(super) fn listening(inside: &Path) -> Vec<Listening> {
+    let mut found = Vec::new();
+    for (file, kind) in [("tcp", "tcp"), ("tcp6", "tcp6")] {
+        let table = fs::read_to_string(inside.join("net").join(file)).unwrap_or_default();
+        for row in table.lines().skip(1) {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let (Some(local), Some(state), Some(inode)) = (fields.get(1), fields.get(3), fields.get(9)) else {
+                continue;
+            };
+            if *state == "0A" {
+                let inode = inode.parse().unwrap_or_default();
+                found.push(Listening { inode, words: format!("{kind} {}", address(local)) });
+            }
+        }
+    }
+    found
+}
+
+/// `0100007F:1F90` is 127.0.0.1:8080.
+fn address(text: &str) -> String {
+    let Some((host, port)) = text.split_once(':') else { return text.to_owned() };
+    let port = u16::from_str_radix(port, 16).unwrap_or_default();
+    match u32::from_str_radix(host, 16) {
+        Ok(host) if text.len() == 13 => format!("{}:{port}", std::net::Ipv4Addr::from(host.swap_bytes())),
+        _ if host.chars().all(|digit| digit == '0') => format!("[::]:{port}"),
+        _ => format!("[{host}]:{port}"),
+    }
+}
+
+/// The sockets that these processes have open.
+pub(super) fn sockets_of(pids: impl IntoIterator<Item = u32>) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
+    for pid in pids {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let link = fs::read_link(entry.path()).unwrap_or_default();
+            let inode: Option<u64> = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            found.extend(inode);
+        }
+    }
+    found
+}
+
+/// The files below some folders, as the program names them; `root` is put before.
+pub(super) fn files(root: &Path, folders: &[String]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for folder in folders {
+        walk(root, Path::new(folder), DEPTH, &mut found);
+    }
+    found
+}
+
+fn walk(root: &Path, folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
+    let real = root.join(folder.strip_prefix("/").unwrap_or(folder));
+    for entry in fs::read_dir(real).into_iter().flatten().flatten() {
+        if found.len() >= MOST_ENTRIES {
+            return;
+        }
+        let path = folder.join(entry.file_name());
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        found.insert(path.clone());
+        if is_folder && depth > 1 {
+            walk(root, &path, depth - 1, found);
+        }
+    }
+}
+
+/// The process that a pid or lock file names, if there is none such.
+pub(super) fn stale(root: &Path, path: &Path, alive: impl Fn(u32) -> bool) -> Option<StaleLock> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    if !["pid", "lock", "lck"].iter().any(|word| name.contains(word)) {
+        return None;
+    }
+    let real = root.join(path.strip_prefix("/").unwrap_or(path));
+    if fs::metadata(&real).ok()?.len() > LOCK {
+        return None;
+    }
+    let text = fs::read_to_string(&real).ok()?;
+    let pid = text.split(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty())?.parse().ok()?;
+    (pid > 1 && !alive(pid)).then(|| StaleLock { path: path.display().to_string(), pid })
+}
+
+/// How often `/proc` is looked at: a state is seen that much late.
+pub(super) const LOOK: Duration = Duration::from_micros(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_the_kernel_writes_them() {
+        assert_eq!(address("0100007F:1F90"), "127.0.0.1:8080");
+        assert_eq!(address("00000000000000000000000000000000:0016"), "[::]:22");
+    }
+
+    #[test]
+    fn a_socket_of_ours_is_seen_while_it_listens() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let words = format!("tcp {}", socket.local_addr().unwrap());
+        let seen = || listening(Path::new("/proc/self")).into_iter().find(|listening| listening.words == words);
+
+        let inode = seen().unwrap().inode;
+        assert!(sockets_of([std::process::id()]).contains(&inode));
+        drop(socket);
+        assert_eq!(seen(), None);
+    }
+
+    #[test]
+    fn a_lock_that_names_a_process_which_is_gone_is_found() {
+        let folder = std::env::temp_dir().join(format!("stale-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.pid"), "4194305\n").unwrap();
+        fs::write(folder.join("b.txt"), "4194305\n").unwrap();
+
+        let all = files(Path::new("/"), &[folder.to_str().unwrap().to_owned()]);
+        let found: Vec<_> = all.iter().filter_map(|path| stale(Path::new("/"), path, |_| false)).collect();
+        fs::remove_dir_all(&folder).unwrap();
+
+        assert_eq!(all.len(), 2);
+        assert_eq!(found.iter().map(|lock| lock.pid).collect::<Vec<_>>(), [4_194_305]);
+    }
+}
