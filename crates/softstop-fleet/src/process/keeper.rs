@@ -33,6 +33,8 @@ use super::{
     wire::{Failure, Launched, Order, Step, Told, retry},
 };
 
+/// The first byte on the socket: the main process has been looked at, and may be waited for now, which frees its number.
+pub(super) const SEEN: u8 = b's';
 /// A byte on the socket that says: kill everything. The end of the socket says the same, and to leave after it.
 pub(super) const KILL: u8 = b'k';
 /// How long the killing waits for a child to end before it looks for new ones; after that many rounds longer.
@@ -44,6 +46,7 @@ const SLOW_ROUND: Duration = Duration::from_millis(50);
 pub(super) fn run(socket: UnixStream) {
     // Ctrl+C on our terminal is meant for whoever started us.
     let _ = setsid();
+    let _ = rustix::thread::set_name(c"softstop-keeper");
     let Ok(mut order) = Order::receive(&socket) else { return };
     match order.fds.control.take() {
         Some(control) => keep(order, &control.into()),
@@ -120,6 +123,8 @@ impl<'a> Keeper<'a> {
         let (at, main, pidfd) = launch(&order)?;
         let kill = order.fds.cgroup.take().map(|(_, kill)| kill);
         tell(control, &Told::Started { at, main: pidfd })?;
+        // Its end is found again below.
+        let _ = (&mut &*control).read(&mut [0]);
         let cgroup = order.cgroup.take().zip(kill);
         Ok(Self { control, ended, level: order.level, main, gone: false, cgroup })
     }

@@ -1,7 +1,9 @@
 //! Namespaces of a program's own (namespaces(7), user_namespaces(7)), entered by its keeper.
 
 use std::{
+    ffi::CString,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -130,10 +132,14 @@ pub(super) fn drop_capabilities() -> io::Result<()> {
     Ok(set_capabilities(None, sets)?)
 }
 
-/// An empty file system over `folder`, open to all where the folder is.
+/// An empty file system over `folder`, with the rights of the folder, and its owner where we may say so.
 fn cover(folder: &Path) -> io::Result<()> {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder)?.permissions()) & 0o7777;
-    let data = std::ffi::CString::new(format!("mode={mode:o}"))?;
+    let folder_is = fs::metadata(folder)?;
+    let mut data = format!("mode={:o}", folder_is.mode() & 0o7777);
+    if getuid().is_root() {
+        data.push_str(&format!(",uid={},gid={}", folder_is.uid(), folder_is.gid()));
+    }
+    let data = CString::new(data)?;
     mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, data.as_c_str())?;
     Ok(())
 }

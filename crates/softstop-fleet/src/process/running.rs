@@ -11,9 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, kill_process_group};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, kill_process_group},
+};
 
-use super::{Exit, Level, Seen, Signal, cgroup::Cgroup, keeper, start::wait_end, tree, tree::Process, watch::Shared};
+use super::{
+    Exit, Level, Seen, Signal,
+    cgroup::Cgroup,
+    keeper,
+    start::wait_end,
+    tree,
+    tree::Process,
+    watch::{CLOSE, Shared},
+};
 
 /// How long a dropped program, and a keeper at its end, is waited for.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
@@ -71,7 +82,7 @@ impl Running {
         Self { parts }
     }
 
-    /// The number of the main process in our own PID namespace; 0 if it was gone at once.
+    /// The number of the main process in our own PID namespace. Once that has ended, another may get it.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.parts.pid
@@ -160,6 +171,15 @@ impl Running {
         }
     }
 
+    /// Closes our ends of the captured streams, as when the reader of a pipe has gone. What is written from then on is
+    /// not seen, and its writer is told so by SIGPIPE.
+    pub fn close_streams(&self) {
+        if let Some(mut end) = self.parts.end.as_ref() {
+            // Should the thread be gone, so are the streams.
+            let _ = end.write_all(&[CLOSE]);
+        }
+    }
+
     /// Kills every process of the tree, and waits until none is left, for no longer than `limit`.
     pub fn kill_all(&self, limit: Duration) -> Killed {
         let began = Instant::now();
@@ -190,8 +210,8 @@ impl Running {
             }
             return;
         }
-        if !self.wait_for(patience, over) && self.parts.level == Level::PidNamespace {
-            // The keeper should have done it by now; its end is the end of its namespace.
+        if !self.wait_for(patience, over) && self.parts.level.is_certain() {
+            // The keeper should have done it by now. Its end is that of its namespace; a control group needs no keeper.
             let _ = tree::send(&self.parts.keeper, Signal::KILL);
         }
         self.wait_for(until, over);
@@ -219,18 +239,27 @@ impl Running {
     }
 
     fn members(&self) -> Vec<Process> {
-        let parts = &self.parts;
-        match &parts.cgroup {
+        let keeper = self.parts.keeper_pid;
+        match &self.parts.cgroup {
             Some(cgroup) => {
                 let mut members = cgroup.members();
                 // Who has left the group is found once it is an orphan.
-                let orphans = tree::children(parts.keeper_pid).into_iter().filter_map(Process::read);
-                let strays = orphans.filter(|orphan| orphan.is_alive() && !members.contains(orphan));
+                let orphans = tree::children(keeper).into_iter().filter_map(Process::read).collect();
+                let strays = self.while_kept(orphans).into_iter().filter(|orphan| !members.contains(orphan));
                 members.extend(strays.collect::<Vec<_>>());
                 members
             }
-            None => tree::descendants(parts.keeper_pid).into_iter().filter(Process::is_alive).collect(),
+            None => self.while_kept(tree::descendants(keeper)),
         }
+    }
+
+    /// Those who are alive, if the keeper still is: else its number may be somebody else's, and so are these.
+    fn while_kept(&self, processes: Vec<Process>) -> Vec<Process> {
+        let mut fds = [PollFd::new(&self.parts.keeper, PollFlags::IN)];
+        if poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
+            return Vec::new();
+        }
+        processes.into_iter().filter(Process::is_alive).collect()
     }
 
     fn signal_group(&self, signal: Signal) -> io::Result<bool> {

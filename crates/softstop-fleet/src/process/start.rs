@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write},
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
@@ -28,6 +28,7 @@ use rustix::{
 use super::{
     Contain, Input, Level, Running, Sink, Spec, StartError, Stream,
     cgroup::Cgroup,
+    keeper,
     launch::monotonic,
     running::Parts,
     trampoline::{OURSELVES, Role},
@@ -134,7 +135,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         },
     };
     let (control, theirs) = UnixStream::pair().map_err(StartError::keeper("a socket"))?;
-    let mut keeper = KeeperProcess(Some(spawn_keeper(&spec.trampoline, theirs)?), &control);
+    let mut process = KeeperProcess(Some(spawn_keeper(&spec.trampoline, theirs)?), &control);
     let sent = control.set_read_timeout(Some(ANSWER_LIMIT)).and_then(|()| order.send(&control));
     sent.map_err(StartError::keeper(format!("{} took no order", spec.trampoline.display())))?;
     drop(order);
@@ -146,8 +147,9 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
     let began = Instant::now().checked_sub(monotonic().saturating_sub(at)).unwrap_or_else(Instant::now);
     let (keeper_fd, main) = (Arc::new(keeper_fd), Arc::new(main));
     let shared = Arc::new(Shared::new(spec.output_limit));
-    let pid = tree::pid_of(&main);
-    let keeper_pid = tree::pid_of(&keeper_fd);
+    let pid = tree::pid_of(&main).unwrap_or_default();
+    let keeper_pid = tree::pid_of(&keeper_fd).unwrap_or_default();
+    (&control).write_all(&[keeper::SEEN]).map_err(StartError::keeper("the keeper has ended"))?;
     let watcher = Watcher {
         shared: Arc::clone(&shared),
         control: Some(heard),
@@ -163,9 +165,8 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         level,
         marker: marker.to_owned(),
         began,
-        // A process that is gone before it could be looked at has no number any more, and needs none.
-        pid: pid.unwrap_or_default(),
-        keeper_pid: keeper_pid.unwrap_or_default(),
+        pid,
+        keeper_pid,
         main,
         keeper: keeper_fd,
         control: control.try_clone().map_err(StartError::keeper("a socket"))?,
@@ -173,7 +174,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         watcher: Some(thread.map_err(StartError::keeper("a thread"))?),
         end: Some(end),
         stdin: streams.silent,
-        outer: keeper.0.take(),
+        outer: process.0.take(),
         cgroup: None,
     })
 }

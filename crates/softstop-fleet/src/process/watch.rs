@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    io::Read,
     os::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::ExitStatusExt},
@@ -24,6 +25,8 @@ use super::{
 
 /// How much is read from a pipe at once; what a pipe holds unless told otherwise (pipe(7)).
 const CHUNK: usize = 64 * 1024;
+/// What the watcher is told to close the streams.
+pub(super) const CLOSE: u8 = b'c';
 
 /// How the main process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct Seen {
     pub gone: Option<Instant>,
     /// What it has used: as of the exit, then as of the end of the tree. None while it runs.
     pub usage: Option<Usage>,
-    /// When the last process that could write to a captured stream had closed it.
+    /// When the last process that could write to a captured stream had closed it, or we had.
     pub streams_closed: Option<Instant>,
     /// The tree was gone and yet somebody held a captured stream open: a process that escaped.
     pub held_open: bool,
@@ -117,7 +120,7 @@ pub(super) struct Watcher {
     pub(super) events: Option<File>,
     /// The keeper, where its end is the end of all: it is the first process of a PID namespace.
     pub(super) first: Option<Arc<OwnedFd>>,
-    /// Its end is ours.
+    /// Its end is ours; a byte is [`CLOSE`].
     pub(super) end: UnixStream,
     pub(super) times: Times,
 }
@@ -156,6 +159,7 @@ impl Watcher {
             let at = self.wait(&mut ready);
             for source in ready.iter().copied() {
                 match source {
+                    Source::End if matches!((&self.end).read(&mut [0]), Ok(1)) => self.close_streams(),
                     Source::End => return,
                     Source::Main => {
                         self.main = None;
@@ -295,6 +299,13 @@ impl Watcher {
                 false
             }
         }
+    }
+
+    fn close_streams(&mut self) {
+        self.streams.clear();
+        self.shared.note(|seen| {
+            seen.streams_closed.get_or_insert_with(Instant::now);
+        });
     }
 
     fn open_streams(&self) -> bool {

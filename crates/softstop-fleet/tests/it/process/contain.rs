@@ -58,7 +58,7 @@ fn with_variable(name: &str) -> Vec<String> {
 #[test]
 fn a_signal_reaches_main_group_or_all() {
     for level in strong() {
-        let running = run(&at(level, shell(&format!("{ESCAPED} trap 'echo main' TERM; while :; do sleep 0.05; done"))));
+        let running = run(&at(level, shell(&format!("trap 'echo main' TERM; {ESCAPED} while :; do sleep 0.05; done"))));
         await_line(&running, "there");
 
         assert_eq!(running.signal(Target::Main, Signal::TERM).unwrap(), 1);

@@ -111,6 +111,51 @@ fn only_the_latest_output_is_kept() {
 }
 
 #[test]
+fn who_writes_to_a_closed_stream_is_told_by_sigpipe() {
+    let running = run(&shell("echo first; while sleep 0.01; do echo more; done"));
+    await_line(&running, "first");
+
+    running.close_streams();
+
+    assert_eq!(status_of(&running), (None, Some(13)));
+    assert!(running.look(|seen| seen.streams_closed.is_some() && !seen.held_open));
+}
+
+#[test]
+fn a_main_process_that_ends_at_once_has_a_number_all_the_same() {
+    for level in available() {
+        for _ in 0..10 {
+            assert_ne!(run(&at(level, spec("true", &[]))).pid(), 0, "{level}");
+        }
+    }
+}
+
+#[test]
+fn times_are_those_of_the_monotonic_clock_that_the_program_reads_too() {
+    let script = "import os,time; os.write(1, b'%d\\n' % time.monotonic_ns()); os._exit(0)";
+    let mut late = Vec::new();
+    for _ in 0..15 {
+        let running = run(&spec("python3", &["-c", script]));
+        assert_eq!(status_of(&running), (Some(0), None));
+        assert!(running.wait_for(soon(), |seen| seen.streams_closed.is_some()));
+        let written_at = Duration::from_nanos(written(&running)[0].parse().unwrap());
+
+        let clock = monotonic();
+        let now = Instant::now();
+        let arrived = running.look(|seen| seen.output.lines().next().unwrap().began);
+        late.push((clock - (now - arrived)).saturating_sub(written_at));
+    }
+
+    late.sort();
+    eprintln!("a line arrives after {late:?}");
+    assert!(late[late.len() / 2] < Duration::from_millis(20), "{late:?}");
+}
+
+fn monotonic() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).try_into().unwrap()
+}
+
+#[test]
 fn a_stream_that_goes_elsewhere_is_not_captured() {
     let mut wanted = shell("echo out; echo err >&2");
     wanted.stdout = Sink::Null;
