@@ -1,5 +1,6 @@
 //! The command `softstop`.
 
+mod prove;
 mod render;
 
 use std::{path::Path, process::ExitCode};
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     softstop_fleet::trampoline();
     ExitCode::from(match command().try_get_matches() {
         Ok(matches) => match matches.subcommand_name() {
+            Some("prove") => return matches.subcommand_matches("prove").map_or(ExitCode::from(WRONG), prove::run),
             Some("selftest") => self_test(),
             _ => WRONG,
         },
@@ -36,6 +38,7 @@ fn command() -> Command {
         .about("Shows how well programs stop")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(prove::command())
         .subcommand(self_test)
 }
 

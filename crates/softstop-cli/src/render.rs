@@ -11,6 +11,11 @@ pub(crate) fn line(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// What is said beside it.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 pub(crate) fn error(error: &dyn Error, hint: &str) {
     let mut text = format!("error: {error}\n");
     for cause in std::iter::successors(error.source(), |error| (*error).source()) {

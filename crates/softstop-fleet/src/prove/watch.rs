@@ -79,7 +79,8 @@ pub(super) fn sockets_of(pids: impl IntoIterator<Item = u32>) -> BTreeSet<u64> {
     for pid in pids {
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
             let link = fs::read_link(entry.path()).unwrap_or_default();
-            let inode: Option<u64> = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            let inode: Option<u64> =
+                link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
             found.extend(inode);
         }
     }
