@@ -1,1 +1,28 @@
 //! Whether a program stops well: scenario, trials, measurements, verdict.
+//!
+//! Everything here is pure: it reads texts that it is given and makes texts and values; nothing is started, measured or written. In
+//! reading order:
+//!
+//! - [`scenario`]: what a program is put through and what is demanded of it; the file `prove.yaml`.
+//! - [`replay`]: what is done to one trial, as a value and as the line that replays it.
+//! - [`moments`]: plans the trials.
+//! - [`packs`]: lines that may not be written once a program was asked to stop.
+//! - [`trial`]: what was seen in one trial; [`judge`]: held against what is demanded.
+//! - [`stats`]: times and counts of many trials.
+//! - [`shrink`]: makes a failing trial as short as possible.
+
+mod draw;
+pub mod judge;
+pub mod moments;
+pub mod packs;
+pub mod replay;
+pub mod scenario;
+pub mod shrink;
+pub mod stats;
+mod time;
+pub mod trial;
+
+pub use self::{
+    replay::{Replay, ReplayError},
+    scenario::{Scenario, ScenarioError},
+};
