@@ -10,19 +10,24 @@
 //! - [`trial`]: what was seen in one trial; [`judge`]: held against what is demanded.
 //! - [`stats`]: times and counts of many trials.
 //! - [`shrink`]: makes a failing trial as short as possible.
+//! - [`verdict`]: all trials together; as JSON, JUnit XML, text and, from `page`, HTML.
 
 mod draw;
 pub mod judge;
+mod markup;
 pub mod moments;
 pub mod packs;
+mod page;
 pub mod replay;
 pub mod scenario;
 pub mod shrink;
 pub mod stats;
 mod time;
 pub mod trial;
+pub mod verdict;
 
 pub use self::{
     replay::{Replay, ReplayError},
     scenario::{Scenario, ScenarioError},
+    verdict::{Tally, Verdict},
 };
