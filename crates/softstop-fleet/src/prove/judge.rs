@@ -8,7 +8,8 @@
 //! | orphans, ports | they are left | as stated | note |
 //! | files, locks | they are left | as stated | note |
 //! | lines | a forbidden line was written after the first signal | note | note |
-//! | load, check, resume | the command fails; it is not ready again in time | warning | failure |
+//! | load | the command fails | warning | note |
+//! | check, resume | the command fails; it is not ready again in time | warning | failure |
 //!
 //! Before a program could have installed a handler the kernel ends it, and it cannot be blamed for more than what it left behind. KILL
 //! gives it no chance at all: what counts then is whether it can go on with the same data.
@@ -155,7 +156,7 @@ pub fn counts(rule: Rule, seen: &Observation) -> bool {
 /// The most that a rule can be in this phase.
 fn worst(rule: Rule, phase: Phase, killed: bool) -> Severity {
     match rule {
-        Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks | Rule::Lines if killed => Severity::Note,
+        Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks | Rule::Lines | Rule::Load if killed => Severity::Note,
         Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks => Severity::Failure,
         _ if killed || phase != Phase::BeforeHandler => Severity::Failure,
         Rule::Load | Rule::Check | Rule::Resume => Severity::Warning,
@@ -282,7 +283,7 @@ impl Judging<'_> {
         hits.into_iter()
             .map(|hit| {
                 let interrupt = hit.keyboard_interrupt;
-                let severity = if interrupt { self.rules.keyboard_interrupt } else { Severity::Failure };
+                let severity = if interrupt { self.rules.keyboard_interrupt } else { hit.severity };
                 let line = log.get(hit.at).map_or("", |line| line.text.trim());
                 let times = if hit.times > 1 { format!(", {} times", hit.times) } else { String::new() };
                 let ends = if interrupt { " (it ends in KeyboardInterrupt)" } else { "" };

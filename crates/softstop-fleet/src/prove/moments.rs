@@ -19,6 +19,8 @@ use super::{
 const MOST_UNSTATED: u32 = 300;
 /// And so many at least, however slow.
 const FEWEST_UNSTATED: u32 = 10;
+/// A sweep of more is a slip of the unit.
+pub(super) const MOST_STEPS: u32 = 100_000;
 /// What log-uniform moments begin with: about what starting a process takes.
 const EARLIEST: Duration = Duration::from_micros(100);
 /// A signal right after ready, when the program has most to do at once.
@@ -60,11 +62,11 @@ const TELLING: [&str; 27] = [
 pub struct Call {
     /// Its name.
     pub call: String,
-    /// The how-manieth of this name in this thread, from 1.
+    /// Its number among the calls of this name in this thread, from 1.
     pub nth: u32,
-    /// The how-manieth process, from 1.
+    /// The number of the process, from 1, in the order in which they began.
     pub process: u32,
-    /// The how-manieth thread of it, from 1.
+    /// The number of the thread in it, from 1.
     pub thread: u32,
     /// From where in the program it was made: equal for calls from the same place.
     pub site: u64,
@@ -92,7 +94,7 @@ impl Rehearsal {
     fn window(&self, loaded: bool) -> Duration {
         let ready = self.milestones.ready.unwrap_or(Duration::from_secs(1));
         let least = Duration::from_millis(if loaded { 1000 } else { 250 });
-        let while_ready = ready + least.max(ready / 2);
+        let while_ready = ready.saturating_add(least.max(ready / 2));
         self.ends.map_or(while_ready, |ends| ends.min(while_ready)).max(EARLIEST * 2)
     }
 }
@@ -109,9 +111,10 @@ pub fn count(scenario: &Scenario, rehearsal: &Rehearsal, at_once: u32) -> u32 {
 /// Plans so many trials. Edges come first, the others in a random order, so that a plan cut short has something of everything.
 ///
 /// Edges take half of the trials at most, system calls a third, a sweep half of what is left if there are random moments as well; these
-/// take the rest. Without random moments the others are repeated where the scenario says how many trials there shall be.
+/// take the rest. Without random moments the others are repeated where the scenario says how many trials there shall be. A scenario
+/// without signals, which no file gives, has no plan.
 pub fn plan(scenario: &Scenario, rehearsal: &Rehearsal, trials: u32) -> Vec<Planned> {
-    let trials = trials as usize;
+    let trials = if scenario.signals.is_empty() { 0 } else { trials as usize };
     let planner = Planner { scenario, rehearsal };
     let mut draw = Draw::new(scenario.seed);
     let random = scenario.moments.contains(&Moments::Random);
@@ -173,6 +176,8 @@ impl Planner<'_> {
         let milestones = &self.rehearsal.milestones;
         let seen = Edge::ALL.into_iter().filter(|edge| milestones.of(*edge).is_some());
         let mut moments = vec![Moment::At(Duration::ZERO)];
+        // Shortly before its handler, which for an interpreter is long after the start.
+        moments.extend(milestones.handler.map(|handler| Moment::At(whole(handler - handler / 4))));
         moments.extend(seen.map(|edge| Moment::Edge(edge, Duration::ZERO)));
         if milestones.ready.is_some() {
             moments.push(Moment::Edge(Edge::Ready, RIGHT_AFTER));
@@ -181,7 +186,7 @@ impl Planner<'_> {
             self.scenario.signals.iter().map(|pattern| self.planned(pattern, moment.clone(), Origin::Edge)).collect()
         };
         let mut all: Vec<Planned> = moments.iter().flat_map(with).collect();
-        let during = [When::At(Moment::Edge(Edge::Acted, Duration::ZERO)), When::Later(self.rehearsal.stop / 2)];
+        let during = [When::At(Moment::Edge(Edge::Acted, Duration::ZERO)), When::Later(whole(self.rehearsal.stop / 2))];
         for when in during {
             all.extend(self.pairs().map(|pattern| self.during_cleanup(pattern, when.clone(), Origin::Edge)));
         }
@@ -197,7 +202,7 @@ impl Planner<'_> {
     fn during_cleanup(&self, pattern: &Pattern, when: When, origin: Origin) -> Planned {
         let at = match self.rehearsal.milestones.ready {
             Some(_) => Moment::Edge(Edge::Ready, Duration::ZERO),
-            None => Moment::At(self.rehearsal.window(false)),
+            None => Moment::At(whole(self.rehearsal.window(false))),
         };
         let mut planned = self.planned(pattern, at, origin);
         if let Some((_, second)) = planned.replay.then.first_mut() {
@@ -224,8 +229,9 @@ impl Planner<'_> {
     }
 
     fn sweep(&self, from: Duration, to: Duration, step: Duration) -> Vec<Planned> {
-        let steps = (to.saturating_sub(from).as_micros() / step.as_micros().max(1)) as u32;
-        let moments = (0..=steps).map(|at| Moment::At(from + step * at));
+        let steps = to.saturating_sub(from).as_micros() / step.as_micros().max(1);
+        let steps = u32::try_from(steps).unwrap_or(MOST_STEPS).min(MOST_STEPS);
+        let moments = (0..=steps).map(|at| Moment::At(whole(from + step * at)));
         let with = |moment: Moment| {
             self.scenario.signals.iter().map(move |pattern| self.planned(pattern, moment.clone(), Origin::Sweep))
         };
@@ -248,7 +254,8 @@ impl Planner<'_> {
         replay.seed = self.scenario.seed.wrapping_add(at as u64);
         for (_, when) in &mut replay.then {
             if *when == UNDRAWN {
-                *when = When::Later(self.scenario.gaps[draw.below(self.scenario.gaps.len())]);
+                let gap = self.scenario.gaps.get(draw.below(self.scenario.gaps.len()));
+                *when = When::Later(gap.copied().unwrap_or_default());
             }
         }
         let faults = &self.scenario.faults;
@@ -304,6 +311,11 @@ fn evenly<T>(all: Vec<T>, most: usize) -> Vec<T> {
         _ => (0..most).map(|at| at * (count - 1) / (most - 1)).collect(),
     };
     all.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, item)| item).collect()
+}
+
+/// Whole microseconds, as a line writes them.
+fn whole(time: Duration) -> Duration {
+    time - Duration::from_nanos(u64::from(time.subsec_nanos() % 1000))
 }
 
 /// Fisher–Yates.

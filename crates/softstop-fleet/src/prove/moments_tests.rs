@@ -47,7 +47,7 @@ fn nothing_said_gives_something_of_everything() {
     assert_eq!((trials, plan.len()), (300, 300));
     let of = |origin| plan.iter().filter(|planned| planned.origin == origin).count();
     let (edges, calls, random) = (of(Origin::Edge), of(Origin::Syscall), of(Origin::Random));
-    assert_eq!(edges, 3 * 5 + 2, "at 0, handler, output, ready, right after; and two pairs within the cleanup");
+    assert_eq!(edges, 3 * 6 + 2, "at 0, 15 ms, handler, output, ready, right after; and two pairs within the cleanup");
     assert!(calls > 50 && random > 100, "{calls} {random}");
     let lines = lines(&plan).join("\n");
     for expected in ["TERM at 0ms,", "INT at handler,", "INT at ready, INT at acted,", "INT at ready, INT 4ms later,"] {
@@ -103,6 +103,19 @@ fn half_of_the_random_moments_are_early() {
 }
 
 #[test]
+fn a_scenario_that_no_file_gives_does_no_harm() {
+    let none = Scenario { signals: Vec::new(), ..Scenario::default() };
+    assert_eq!(plan(&none, &rehearsal(), 10), []);
+
+    let no_gaps = Scenario { gaps: Vec::new(), ..Scenario::default() };
+    assert_eq!(plan(&no_gaps, &rehearsal(), 10).len(), 10);
+
+    let sweep = Moments::Sweep { from: ms(0), to: Duration::MAX, step: Duration::from_nanos(1) };
+    let endless = Scenario { moments: vec![sweep], ..Scenario::default() };
+    assert_eq!(plan(&endless, &rehearsal(), 10).len(), 10);
+}
+
+#[test]
 fn faults_take_turns_with_none() {
     let scenario = Scenario { faults: vec![Fault::StoppedChild, Fault::Cpu(10)], ..Scenario::default() };
 
@@ -119,8 +132,8 @@ fn stated_trials_repeat_what_is_not_drawn() {
     let plan = plan(&scenario, &rehearsal(), 40);
 
     assert_eq!(plan.len(), 40);
-    assert_eq!(plan[0].replay.at, plan[17].replay.at);
-    assert_ne!(plan[0].replay.seed, plan[17].replay.seed);
+    assert_eq!(plan[0].replay.at, plan[20].replay.at);
+    assert_ne!(plan[0].replay.seed, plan[20].replay.seed);
 }
 
 #[test]
@@ -141,7 +154,7 @@ fn thinning_keeps_the_telling_calls_first() {
 
 proptest! {
     #[test]
-    fn every_plan_is_bounded_repeatable_and_can_be_written(seed: u64, trials in 0_u32..400, kinds in 1_u8..16, ready in prop::option::of(0_u64..5000)) {
+    fn every_plan_is_bounded_repeatable_and_can_be_written(seed: u64, trials in 0_u32..400, kinds in 1_u8..16, ready in prop::option::of(0_u64..5_000_000_000)) {
         let all = [
             Moments::Edges,
             Moments::Syscalls { at_most: 40 },
@@ -151,7 +164,8 @@ proptest! {
         let moments: Vec<Moments> = (0..4).filter(|bit| kinds & (1 << bit) != 0).map(|bit| all[bit]).collect();
         let scenario = Scenario { moments, seed, ..Scenario::default() };
         let mut rehearsal = rehearsal();
-        rehearsal.milestones.ready = ready.map(ms);
+        rehearsal.milestones.ready = ready.map(Duration::from_nanos);
+        (rehearsal.milestones.handler, rehearsal.stop) = (rehearsal.milestones.ready, Duration::from_nanos(seed >> 32));
 
         let planned = plan(&scenario, &rehearsal, trials);
 

@@ -4,7 +4,7 @@
 
 use regex_lite::Regex;
 
-use super::{replay::Signal, trial::LogLine};
+use super::{replay::Signal, scenario::Severity, trial::LogLine};
 
 /// The forbidden lines of one language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,10 +57,16 @@ pub struct Forbidden {
     pub means: &'static str,
     /// What helps.
     pub hint: &'static str,
+    /// What it is; a warning where good programs may write it too.
+    pub severity: Severity,
 }
 
 const fn line(pattern: &'static str, means: &'static str, hint: &'static str) -> Forbidden {
-    Forbidden { pattern, means, hint }
+    Forbidden { pattern, means, hint, severity: Severity::Failure }
+}
+
+const fn suspect(pattern: &'static str, means: &'static str, hint: &'static str) -> Forbidden {
+    Forbidden { severity: Severity::Warning, ..line(pattern, means, hint) }
 }
 
 /// The first line of what Python prints for an exception.
@@ -150,9 +156,9 @@ const GO: &[Forbidden] = &[
         "the race detector found a race",
         "guard what the shutdown path shares with the workers",
     ),
-    line(
+    suspect(
         "http: Server closed",
-        "ListenAndServe returned because of Shutdown, and that was taken for an error",
+        "ListenAndServe returned because of Shutdown, and that may have been taken for an error",
         "treat http.ErrServerClosed as success, and wait for Shutdown to return before main does",
     ),
 ];
@@ -217,6 +223,7 @@ struct Compiled {
     regex: Regex,
     means: String,
     hint: String,
+    severity: Severity,
     traceback: bool,
 }
 
@@ -229,6 +236,8 @@ pub struct Hit {
     pub means: String,
     /// What helps.
     pub hint: String,
+    /// What it is.
+    pub severity: Severity,
     /// How many lines matched.
     pub times: usize,
     /// Whether it is a Python traceback that ends in `KeyboardInterrupt`, after INT: the customary end of a script.
@@ -242,12 +251,24 @@ impl Lines {
         let packs = packs.iter().flat_map(|pack| pack.lines()).filter_map(|line| {
             let regex = Regex::new(line.pattern).ok()?;
             let traceback = line.pattern == TRACEBACK;
-            Some(Compiled { regex, means: line.means.to_owned(), hint: line.hint.to_owned(), traceback })
+            Some(Compiled {
+                regex,
+                means: line.means.to_owned(),
+                hint: line.hint.to_owned(),
+                severity: line.severity,
+                traceback,
+            })
         });
         let own = own.iter().filter_map(|line| {
             let regex = Regex::new(&line.pattern).ok()?;
             let hint = line.hint.clone().unwrap_or_default();
-            Some(Compiled { regex, means: "the scenario forbids this line".to_owned(), hint, traceback: false })
+            Some(Compiled {
+                regex,
+                means: "the scenario forbids this line".to_owned(),
+                hint,
+                severity: Severity::Failure,
+                traceback: false,
+            })
         });
         Self(packs.chain(own).collect())
     }
@@ -264,7 +285,8 @@ impl Lines {
                 && signals.contains(&Signal::Int)
                 && ends.iter().all(|at| last_exception(&log, *at).starts_with("KeyboardInterrupt"));
             let times = ends.len();
-            hits.push(Hit { at, means: line.means.clone(), hint: line.hint.clone(), times, keyboard_interrupt });
+            let (means, hint, severity) = (line.means.clone(), line.hint.clone(), line.severity);
+            hits.push(Hit { at, means, hint, severity, times, keyboard_interrupt });
         }
         hits.sort_by_key(|hit| hit.at);
         hits

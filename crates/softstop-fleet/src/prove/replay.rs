@@ -181,11 +181,11 @@ pub enum Moment {
     Call {
         /// Its name, such as `renameat2`.
         call: String,
-        /// The how-manieth of this name in this thread, from 1.
+        /// Its number among the calls of this name in this thread, from 1.
         nth: u32,
-        /// The how-manieth process of the trial, from 1, in the order in which they began.
+        /// The number of the process in the trial, from 1, in the order in which they began.
         process: u32,
-        /// The how-manieth thread of this process, from 1.
+        /// The number of the thread in this process, from 1.
         thread: u32,
     },
 }

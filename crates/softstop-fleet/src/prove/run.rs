@@ -17,8 +17,8 @@ use super::{
     moments::{self, Rehearsal},
     packs::Lines,
     replay::{Edge, Moment, Replay, Signal},
-    scenario::{Ready, Scenario},
-    shrink::{Limits, Shrink},
+    scenario::{Ready, Scenario, Severity},
+    shrink::Limits,
     stage::{Stage, Theatre},
     trial::{Exit, Observation, Origin, Planned},
     verdict::{Ended, Tally, Verdict},
@@ -162,12 +162,11 @@ impl Run<'_> {
     fn shrink(&self, until: Instant) {
         let failures: Vec<_> = {
             let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.failures().map(|(at, rule, replay, milestones)| (at, rule, replay.clone(), milestones)).collect()
+            tally.failures().filter_map(|(at, rule)| Some((at, rule, tally.shrink(at, Limits::default())?))).collect()
         };
         let many = u32::try_from(failures.len().max(1)).unwrap_or(u32::MAX);
-        for (at, rule, replay, milestones) in failures {
+        for (at, rule, mut shrink) in failures {
             let share = Instant::now() + until.saturating_duration_since(Instant::now()) / many.max(1);
-            let mut shrink = Shrink::new(replay, milestones, Limits::default());
             while let Some(replay) = shrink.next().cloned() {
                 if (self.options.stop)() || Instant::now() >= share {
                     break;
@@ -175,7 +174,7 @@ impl Run<'_> {
                 let planned = Planned { replay, origin: Origin::Replay };
                 let Ok(seen) = self.theatre.play(&planned, false) else { break };
                 let findings = judge::judge(&self.scenario.rules, &self.lines, &seen);
-                shrink.told(findings.iter().any(|finding| finding.rule == rule));
+                shrink.told(findings.iter().any(|found| found.rule == rule && found.severity == Severity::Failure));
             }
             self.tally.lock().unwrap_or_else(PoisonError::into_inner).shrunk(at, shrink.shrunk());
         }

@@ -18,12 +18,13 @@
 //! # Ok::<(), softstop_fleet::prove::ScenarioError>(())
 //! ```
 
+mod fields;
 mod read;
 mod yaml;
 
 use std::time::Duration;
 
-pub use self::read::ScenarioError;
+pub use self::fields::ScenarioError;
 use super::{
     packs::{OwnLine, Pack},
     replay::{Fault, Pattern, Signal, Target},
@@ -266,7 +267,11 @@ impl Default for Isolation {
 }
 
 impl Scenario {
-    /// Reads `prove.yaml`.
+    /// Reads `prove.yaml`. All its keys:
+    ///
+    /// ```yaml
+    #[doc = include_str!("../../prove.example.yaml")]
+    /// ```
     ///
     /// # Errors
     ///

@@ -25,51 +25,8 @@ fn nothing_said_is_a_sensible_mixture() {
 }
 
 #[test]
-fn every_key_is_read() {
-    let scenario = read(
-        r#"
-command: python -m agent --name "two words"
-ready:
-  - output
-  - listening
-  - quiet: 200ms
-  - http: http://127.0.0.1:8000/health
-  - tcp: "[::1]:8000"
-  - log: 'ready in \d+ ms'
-  - command: [curl, -f, localhost]
-  - delay: 2s
-ready_within: 5s
-load: [hey, -z, 10s]
-moments: [random, edges, syscalls: 40, sweep: {from: 10ms, to: 1s, step: 20ms}]
-signals: [TERM, INT+INT, "INT, KILL 5ms later to group", TERM x50, hang-up, close-stdout+TERM]
-gaps: [0ms, 5ms]
-target: all
-rules:
-  gone_within: 3s
-  act_warn: 50ms
-  act_fail: 500ms
-  exit: [0, 3, 128+n]
-  orphans: warn
-  ports: note
-  files: warn
-  locks: fail
-  keyboard_interrupt: fail
-  packs: [python]
-  lines:
-    - database is locked
-    - {line: 'lost \d+ rows', hint: flush before closing}
-watch: [/srv/run]
-may_stay: ["/srv/run/cache-*.db"]
-check: ./check.sh
-resume: {command: ./again.sh, within: 4s, only_after_kill: true}
-isolation: {network: required, files: off}
-faults: [disk-full#3, cpu-10%]
-trials: 300
-budget: 2m
-seed: 17
-parallel: 4
-"#,
-    );
+fn the_example_has_every_key() {
+    let scenario = read(include_str!("../../prove.example.yaml"));
 
     assert_eq!(scenario.command, ["python", "-m", "agent", "--name", "two words"]);
     assert_eq!(scenario.ready.len(), 8);
@@ -83,8 +40,20 @@ parallel: 4
     assert_eq!(scenario.rules.lines[1].hint.as_deref(), Some("flush before closing"));
     assert_eq!(scenario.resume.as_ref().unwrap().within, ms(4000));
     assert_eq!(scenario.isolation.network, Wish::Required);
-    assert_eq!(scenario.faults, [Fault::DiskFull(3), Fault::Cpu(10)]);
+    assert_eq!(scenario.faults, [Fault::DiskFull(3), Fault::StoppedChild, Fault::Cpu(10), Fault::SilentPeer]);
     assert_eq!((scenario.trials, scenario.parallel, scenario.seed), (Some(300), Some(4), 17));
+}
+
+#[test]
+fn the_example_says_of_every_key_that_there_is() {
+    let example = include_str!("../../prove.example.yaml");
+    for (text, keys) in [("?: 1", 19), ("rules: {?: 1}", 11), ("resume: {?: 1}", 3), ("isolation: {?: 1}", 4)] {
+        let error = Scenario::from_yaml(&text.replace('?', "zzzzzzzz")).unwrap_err();
+        let names: Vec<&str> = error.expected.rsplit_once("there are ").unwrap().1.split(", ").collect();
+
+        assert_eq!(names.len(), keys, "{names:?}");
+        assert!(names.iter().all(|name| example.contains(&format!("{name}:"))), "{names:?}");
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ const ATTEMPTS: u32 = 3;
 pub struct Shrink {
     best: Replay,
     milestones: Milestones,
+    loaded: bool,
     limits: Limits,
     tried: BTreeSet<Replay>,
     /// How often a trial is tried before it counts as one that does not fail.
@@ -73,12 +74,13 @@ impl Shrunk {
 }
 
 impl Shrink {
-    /// Begins with a trial that failed once. `milestones` are those of that trial.
-    pub fn new(failing: Replay, milestones: Milestones, limits: Limits) -> Self {
+    /// Begins with a trial that failed once. `milestones` are those of that trial, `loaded` whether the scenario has a load.
+    pub fn new(failing: Replay, milestones: Milestones, loaded: bool, limits: Limits) -> Self {
         Self {
             tried: BTreeSet::from([failing.clone()]),
             best: failing,
             milestones,
+            loaded,
             limits,
             attempts: 1,
             ran: 0,
@@ -138,7 +140,8 @@ impl Shrink {
 
     /// Goes on to the next simpler trial that was not tried, or to the repetitions.
     fn search(&mut self) {
-        let simpler = simpler(&self.best, &self.milestones).into_iter().find(|replay| !self.tried.contains(replay));
+        let simpler =
+            simpler(&self.best, &self.milestones, self.loaded).into_iter().find(|replay| !self.tried.contains(replay));
         match simpler {
             Some(replay) if self.ran + self.limits.repeats < self.limits.trials => {
                 self.tried.insert(replay.clone());
@@ -158,7 +161,7 @@ impl Shrink {
 }
 
 /// All that is one step simpler than this trial, what simplifies most first.
-fn simpler(replay: &Replay, milestones: &Milestones) -> Vec<Replay> {
+fn simpler(replay: &Replay, milestones: &Milestones, loaded: bool) -> Vec<Replay> {
     let mut all = Vec::new();
     let mut with = |change: &dyn Fn(&mut Replay)| {
         let mut changed = replay.clone();
@@ -173,7 +176,7 @@ fn simpler(replay: &Replay, milestones: &Milestones) -> Vec<Replay> {
             replay.faults.remove(at);
         });
     }
-    with(&|replay| replay.without_load = true);
+    with(&|replay| replay.without_load |= loaded);
     with(&|replay| replay.target = Target::Main);
     for at in (0..replay.then.len()).rev() {
         with(&|replay| {
@@ -226,7 +229,7 @@ fn earlier(moment: &Moment, milestones: &Milestones) -> Vec<Moment> {
 
 /// 0, then halfway and nearer, so that repeated use comes close to the shortest that fails.
 fn shorter(time: Duration) -> Vec<Duration> {
-    let parts = [Duration::ZERO, time / 2, time * 3 / 4, time * 7 / 8].map(rounded);
+    let parts = [Duration::ZERO, time / 2, time - time / 4, time - time / 8].map(rounded);
     let mut shorter: Vec<Duration> = parts.into_iter().filter(|part| *part < time).collect();
     shorter.dedup();
     shorter
@@ -250,7 +253,7 @@ mod tests {
     fn shrunk(line: &str, mut fails: impl FnMut(&Replay) -> bool) -> (String, Shrunk, u32) {
         let ms = |n| Some(Duration::from_millis(n));
         let milestones = Milestones { handler: ms(5), output: ms(8), listening: None, ready: ms(10) };
-        let mut shrink = Shrink::new(line.parse().unwrap(), milestones, Limits::default());
+        let mut shrink = Shrink::new(line.parse().unwrap(), milestones, true, Limits::default());
         let mut ran = 0;
         while let Some(replay) = shrink.next() {
             let failed = fails(replay);
@@ -315,7 +318,7 @@ mod tests {
         #[test]
         fn it_ends_in_time_with_a_trial_that_failed(replay in any_replay(), luck: u64, trials in 1_u32..60) {
             let limits = Limits { trials, repeats: 5 };
-            let mut shrink = Shrink::new(replay.clone(), Milestones::default(), limits);
+            let mut shrink = Shrink::new(replay.clone(), Milestones::default(), luck % 2 == 0, limits);
             let (mut failed, mut ran) = (BTreeSet::from([replay]), 0);
             while let Some(next) = shrink.next().cloned() {
                 let fails = (luck >> (ran % 64)) & 1 == 1;

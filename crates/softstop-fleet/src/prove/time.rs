@@ -22,8 +22,8 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let seconds = number.parse::<f64>().ok()? * factor;
-    // Whole nanoseconds, so that what is written comes back the same.
-    (seconds <= LONGEST).then(|| Duration::from_nanos((seconds * 1e9).round() as u64))
+    // Whole microseconds, as they are written.
+    (seconds <= LONGEST).then(|| Duration::from_micros((seconds * 1e6).round() as u64))
 }
 
 /// Writes it so that [`parse`] gives the same microsecond, in the largest unit without a long fraction.

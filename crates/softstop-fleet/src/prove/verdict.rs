@@ -160,8 +160,6 @@ pub struct Problem {
     pub replay: Replay,
     /// What it was made to.
     pub shrunk: Option<Shrunk>,
-    /// The states of that trial, for shrinking it.
-    pub milestones: Milestones,
     /// When its first signal came.
     pub signalled: Duration,
     /// The last it wrote.

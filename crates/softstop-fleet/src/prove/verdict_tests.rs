@@ -3,11 +3,12 @@ use serde_json::Value;
 use super::*;
 use crate::prove::{
     draw::Draw,
-    judge::judge,
+    judge::{Finding, judge},
     moments,
     packs::Lines,
     replay::{Edge, Moment, Signal, When},
     scenario::Scenario,
+    shrink::Limits,
     trial::{Leftovers, Observation, Origin, Orphan, Planned, Said, Stream},
 };
 
@@ -32,10 +33,16 @@ pub(crate) fn example() -> Verdict {
         let seen = imagined(planned, &mut draw);
         tally.add(&seen, &judge(&scenario.rules, &lines, &seen));
     }
-    let failures: Vec<(usize, Replay)> = tally.failures().map(|(at, _, replay, _)| (at, replay.clone())).collect();
-    for (at, replay) in failures {
-        let failed = if at == 1 { 2 } else { 5 };
-        tally.shrunk(at, Shrunk { replay: Replay { without_load: true, ..replay }, failed, of: 5 });
+    // Shrunk against a program that fails whatever is done, or every other time.
+    let failures: Vec<usize> = tally.failures().map(|(at, _)| at).collect();
+    for at in failures {
+        let mut shrink = tally.shrink(at, Limits::default()).unwrap();
+        let mut turn = 0;
+        while shrink.next().is_some() {
+            turn += 1;
+            shrink.told(at != 1 || turn % 2 == 1);
+        }
+        tally.shrunk(at, shrink.shrunk());
     }
     let isolation =
         vec!["Each trial had processes, network, files and shared memory of its own (cgroup, namespaces).".to_owned()];
@@ -242,6 +249,40 @@ fn counts_agree_with_each_other() {
 }
 
 #[test]
+fn a_failure_finds_room_among_many_notes() {
+    let scenario = Scenario::default();
+    let mut tally = Tally::new(&scenario);
+    let seen = crate::prove::judge::tests::good("TERM at ready");
+    let finding = |severity, kind: usize| Finding {
+        rule: Rule::Exit,
+        severity,
+        text: String::new(),
+        hint: String::new(),
+        kind: kind.to_string(),
+    };
+    (0..100).for_each(|kind| tally.add(&seen, &[finding(Severity::Note, kind)]));
+    tally.add(&seen, &[finding(Severity::Failure, 0)]);
+
+    assert_eq!(tally.failures().count(), 1);
+    assert!(tally.shrink(1000, Limits::default()).is_none());
+    let verdict = tally.finish(Ended::Complete, ms(1.0), Vec::new());
+    assert_eq!((verdict.problems[0].severity, verdict.trials, verdict.failed), (Severity::Failure, 101, 1));
+}
+
+#[test]
+fn of_ten_thousand_trials_a_few_are_kept() {
+    let mut tally = Tally::new(&Scenario::default());
+    let seen = crate::prove::judge::tests::good("TERM at ready");
+    (0..10_000).for_each(|_| tally.add(&seen, &[]));
+
+    let verdict = tally.finish(Ended::Complete, ms(1.0), Vec::new());
+
+    assert_eq!(verdict.rows[0].exit.unwrap().count, 10_000);
+    assert_eq!(verdict.dots.len(), 1500);
+    assert_eq!(verdict.timelines.len(), 1);
+}
+
+#[test]
 fn bounds_are_rounded_up() {
     let words = |failed, trials| Confidence { trials, failed }.words();
 
@@ -274,7 +315,7 @@ fn text_says_what_failed_how_often_and_what_to_paste() {
         "hint: keep every task, cancel it and await it before the loop ends",
         "softstop prove --replay 'INT at ",
         "FAILED  data intact: ",
-        "flaky: fails 2 of 5 times by the line below",
+        "flaky: fails 3 of 5 times by the line below",
         "before handler  TERM ",
         "Times are taken from trials that ran alone",
     ] {
@@ -292,6 +333,8 @@ fn xml_has_a_test_for_each_rule_and_no_bare_character() {
         assert!(xml.starts_with(&format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{tests}\"")));
         let failures = verdict.rules.iter().filter(|rule| rule.failed > 0).count();
         assert_eq!(xml.matches("<failure ").count(), failures);
+        let untried = verdict.rules.iter().filter(|rule| rule.judged == 0).count();
+        assert_eq!(xml.matches("<skipped ").count(), untried);
         assert!(!xml.contains("<closed>") && !xml.contains(" & "));
     }
     assert!(ended(Ended::Interrupted).to_junit().contains("<error message=\"interrupted after 10 ms: 0 of 0 trials"));

@@ -12,7 +12,7 @@ use crate::prove::{
 /// The height of the scatter, in pixels.
 const HEIGHT: f64 = 280.0;
 /// What is kept free above its scale for trials that were ended by force.
-const FORCED: f64 = 8.0;
+const FORCED: f64 = 11.0;
 
 /// A logarithmic scale in percent.
 pub(super) struct Scale {
@@ -126,7 +126,7 @@ pub(super) fn scatter(html: &mut String, verdict: &Verdict) {
         put!(
             html,
             "<span><svg viewBox=\"-7 -7 14 14\" aria-hidden=\"true\">{}</svg>{word}: {count}</span>",
-            shape(outcome, "", "")
+            shape(outcome, "")
         );
     }
     put!(html, "</div>\n<div class=\"plot\"><svg height=\"{HEIGHT}\" aria-hidden=\"true\">");
@@ -160,7 +160,7 @@ pub(super) fn scatter(html: &mut String, verdict: &Verdict) {
         put!(
             html,
             "<svg x=\"{across:.2}%\" y=\"{high:.2}%\" width=\"1\" height=\"1\">{}</svg>",
-            shape(outcome, &title, &verdict.paste_of(&dot.line))
+            shape(outcome, &title)
         );
     }
     html.push_str("</svg></div>\n<div class=\"plot\"><div></div><svg height=\"20\" aria-hidden=\"true\">");
@@ -168,7 +168,9 @@ pub(super) fn scatter(html: &mut String, verdict: &Verdict) {
         let at = tick.as_secs_f64() / last.as_secs_f64() * 100.0;
         put!(html, "<text x=\"{at:.2}%\" y=\"15\" text-anchor=\"middle\">{}</text>", human(tick));
     }
-    html.push_str("</svg></div>\n<div id=\"picked\" hidden><p class=\"small\"></p>");
+    // The script puts the line of the chosen mark in the place of the first `%`.
+    let command = escape(&verdict.paste_of("%"));
+    put!(html, "</svg></div>\n<div id=\"picked\" data-command=\"{command}\" hidden><p class=\"small\"></p>");
     super::paste(html, "");
     html.push_str(
         "</div>\n</figure>\n<p class=\"soft small\">Across: when the signal came, from the start of the program. Up: how long it then took to be \
@@ -177,15 +179,14 @@ pub(super) fn scatter(html: &mut String, verdict: &Verdict) {
 }
 
 /// A mark that is told by its form as well as by its colour.
-fn shape(outcome: &str, title: &str, command: &str) -> String {
+fn shape(outcome: &str, title: &str) -> String {
     let path = match outcome {
         "failure" => "M-4.5-4.5 4.5 4.5M-4.5 4.5 4.5-4.5",
         "warning" => "M0-5 5 4H-5Z",
         _ => "M-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",
     };
     let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
-    let command = if command.is_empty() { String::new() } else { format!(" data-command=\"{}\"", escape(command)) };
-    format!("<path class=\"dot {outcome}\"{command} d=\"{path}\">{title}</path>")
+    format!("<path class=\"dot {outcome}\" d=\"{path}\">{title}</path>")
 }
 
 /// Four or five round times from 0 on.
@@ -194,7 +195,10 @@ fn even_ticks(last: Duration) -> Vec<Duration> {
     let decade = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * decade).find(|step| *step >= rough * 0.999);
     let step = step.unwrap_or(rough);
-    (0..6).map(|at| Duration::from_secs_f64(step * f64::from(at))).filter(|tick| *tick <= last).collect()
+    (0..6)
+        .filter_map(|at| Duration::try_from_secs_f64(step * f64::from(at)).ok())
+        .filter(|tick| *tick <= last)
+        .collect()
 }
 
 #[cfg(test)]

@@ -42,8 +42,9 @@ document.addEventListener("click", (event) => {
     document.querySelectorAll(".dot.picked").forEach((other) => other.classList.remove("picked"));
     dot.classList.add("picked");
     const place = document.querySelector("#picked");
-    place.querySelector("p").textContent = dot.querySelector("title").textContent.split("\n")[0];
-    place.querySelector("code").textContent = dot.dataset.command;
+    const [what, line] = dot.querySelector("title").textContent.split("\n");
+    place.querySelector("p").textContent = what;
+    place.querySelector("code").textContent = place.dataset.command.replace("%", () => line);
     place.hidden = false;
   }
 });

@@ -92,13 +92,18 @@ fn draw(html: &mut String, verdict: &Verdict, timeline: &Timeline) {
         human(first),
         human(end.saturating_sub(first)),
     );
-    for ((nth, event), lane) in events.iter().enumerate().zip(&lanes) {
-        let (at, middle) = (across(event.at), 56 + 22 * lane);
+    let marks = || events.iter().zip(&lanes).map(|(event, lane)| (event, across(event.at), 56 + 22 * lane));
+    // All lines first, so that none runs through a number.
+    for (event, at, middle) in marks() {
         let class = if event.sent { "mark sent" } else { "mark" };
+        put!(html, "<g class=\"{class}\"><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"2\" y2=\"{middle}\"/></g>");
+    }
+    for (nth, (event, at, middle)) in marks().enumerate() {
         put!(
             html,
-            "<g class=\"{class}\"><title>{}, {}</title><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"2\" y2=\"{middle}\"/>\
-             <circle cx=\"{at:.2}%\" cy=\"{middle}\" r=\"9\"/><text x=\"{at:.2}%\" y=\"{}\">{}</text></g>",
+            "<g class=\"{}\"><title>{}, {}</title><circle cx=\"{at:.2}%\" cy=\"{middle}\" r=\"9\"/>\
+             <text x=\"{at:.2}%\" y=\"{}\">{}</text></g>",
+            if event.sent { "mark sent" } else { "mark" },
             escape(&event.what),
             human(event.at),
             middle + 4,
@@ -140,16 +145,19 @@ fn events(timeline: &Timeline) -> Vec<Event> {
         (reached.output, "first output"),
         (reached.listening, "listening"),
         (reached.ready, "ready"),
+    ];
+    let steps = [
         (ladder.delivered, "delivered by the kernel (L1)"),
         (ladder.acted, "first visible act (L2)"),
         (ladder.unserving, "no longer serving (L3)"),
         (ladder.exited, "gone (L4)"),
         (ladder.clean, "nothing left (L5)"),
     ];
-    let states =
-        states.into_iter().filter_map(|(at, what)| Some(Event { at: at?, what: what.to_owned(), sent: false }));
+    let seen = |(at, what): (Option<Duration>, &str)| Some(Event { at: at?, what: what.to_owned(), sent: false });
     let sent = timeline.sent.iter().map(|sent| Event { at: sent.at, what: sent.act.to_string(), sent: true });
-    let mut events: Vec<Event> = sent.chain(states).collect();
+    // In the order in which they come about where their times are equal.
+    let mut events: Vec<Event> = states.into_iter().filter_map(seen).chain(sent).collect();
+    events.extend(steps.into_iter().filter_map(seen));
     events.sort_by_key(|event| event.at);
     events
 }

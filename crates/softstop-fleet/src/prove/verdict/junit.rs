@@ -8,7 +8,8 @@ use super::{Ended, Problem, Verdict};
 use crate::prove::{markup::escape, scenario::Severity};
 
 impl Verdict {
-    /// As JUnit XML: a test for each rule, with its failures, their replay lines and last log lines.
+    /// As JUnit XML: a test for each rule, with its failures, their replay lines and last log lines; skipped where no trial could have
+    /// broken it.
     ///
     /// A run that was interrupted or could not begin is an error of a test of its own, so that it never looks like success.
     pub fn to_junit(&self) -> String {
@@ -19,9 +20,10 @@ impl Verdict {
         };
         let (tests, errors) = (self.rules.len() + usize::from(stopped.is_some()), usize::from(stopped.is_some()));
         let failures = self.rules.iter().filter(|rule| rule.failed > 0).count();
+        let skipped = self.rules.iter().filter(|rule| rule.failed == 0 && rule.judged == 0).count();
         let name = escape(&format!("softstop prove {}", self.command.join(" ")));
         let head = format!(
-            "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{:.3}\"",
+            "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
             self.took.as_secs_f64()
         );
         let mut xml = format!(
@@ -39,10 +41,13 @@ impl Verdict {
                 self.problems.iter().filter(of).collect::<Vec<_>>()
             };
             let failures = of_rule(Severity::Failure);
-            if let Some(first) = failures.first() {
-                let message = format!("{} of {} trials: {}", result.failed, result.judged, first.text);
+            if result.failed > 0 {
+                let first = failures.first().map_or(result.demand.as_str(), |first| &first.text);
+                let message = format!("{} of {} trials: {first}", result.failed, result.judged);
                 let text: String = failures.iter().map(|problem| self.described(problem)).collect();
                 let _ = writeln!(xml, "<failure message=\"{}\">{}</failure>", escape(&message), escape(&text));
+            } else if result.judged == 0 {
+                xml.push_str("<skipped message=\"no trial could have broken it\"/>\n");
             }
             let warnings: String = of_rule(Severity::Warning).iter().map(|problem| self.described(problem)).collect();
             let _ = writeln!(

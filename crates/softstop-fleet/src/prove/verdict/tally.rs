@@ -9,11 +9,10 @@ use super::{Confidence, Dot, Ended, Problem, Row, RuleResult, Timeline, Verdict}
 use crate::prove::{
     draw::Draw,
     judge::{self, Finding, Rule},
-    replay::Replay,
     scenario::{Scenario, Severity},
-    shrink::Shrunk,
+    shrink::{Limits, Shrink, Shrunk},
     stats::Times,
-    trial::{Milestones, Observation, Origin, Phase},
+    trial::{LogLine, Observation, Origin, Phase},
 };
 
 /// Dots of trials that failed, and of the others; more than can be told apart in a picture.
@@ -24,6 +23,8 @@ const MOST_PROBLEMS: usize = 40;
 const MOST_ROWS: usize = 200;
 /// The last lines that are kept of a log.
 const LOG_LINES: usize = 20;
+/// And the first characters of each.
+const LINE_LENGTH: usize = 500;
 
 /// Counts trials.
 #[derive(Debug, Clone)]
@@ -179,9 +180,15 @@ impl Tally {
             found.problem.phases.insert(phase);
             return;
         }
-        if self.problems.len() >= MOST_PROBLEMS {
-            return;
-        }
+        let place = if self.problems.len() < MOST_PROBLEMS {
+            self.problems.len()
+        } else {
+            // No room: a failure takes the place of what is milder.
+            let milder = |found: &Found| found.problem.severity < finding.severity;
+            let Some(place) = self.problems.iter().position(milder) else { return };
+            self.problems.remove(place);
+            place
+        };
         let timeline = timeline(seen, phase, outcome, all);
         let problem = Problem {
             rule: finding.rule,
@@ -192,19 +199,25 @@ impl Tally {
             phases: BTreeSet::from([phase]),
             replay: seen.planned.replay.clone(),
             shrunk: None,
-            milestones: seen.milestones,
             signalled: seen.signalled().unwrap_or_default(),
             log: timeline.log.clone(),
             timeline: 0,
         };
-        self.problems.push(Found { kind: finding.kind.clone(), problem, timeline });
+        self.problems.insert(place, Found { kind: finding.kind.clone(), problem, timeline });
     }
 
-    /// The failures so far: a number for [`Self::shrunk`], the rule that a shorter trial has to break again, the trial, and its states.
-    pub fn failures(&self) -> impl Iterator<Item = (usize, Rule, &Replay, Milestones)> {
+    /// The failures so far, and for each the rule that a shorter trial has to break again. The number is that of [`Self::shrink`] and
+    /// [`Self::shrunk`]; it holds until the next [`Self::add`].
+    pub fn failures(&self) -> impl Iterator<Item = (usize, Rule)> {
         let failures =
             self.problems.iter().enumerate().filter(|(_, found)| found.problem.severity == Severity::Failure);
-        failures.map(|(at, Found { problem, .. })| (at, problem.rule, &problem.replay, problem.milestones))
+        failures.map(|(at, found)| (at, found.problem.rule))
+    }
+
+    /// Begins to make a failure shorter. `None` for a number that [`Self::failures`] did not give.
+    pub fn shrink(&self, failure: usize, limits: Limits) -> Option<Shrink> {
+        let Found { problem, timeline, .. } = self.problems.get(failure)?;
+        Some(Shrink::new(problem.replay.clone(), timeline.milestones, self.scenario.load.is_some(), limits))
     }
 
     /// Takes in what a failure was made to. A number that [`Self::failures`] did not give changes nothing.
@@ -263,7 +276,8 @@ impl Tally {
 }
 
 fn timeline(seen: &Observation, phase: Phase, outcome: Option<Severity>, findings: &[Finding]) -> Timeline {
-    let log = &seen.log[seen.log.len().saturating_sub(LOG_LINES)..];
+    let last = &seen.log[seen.log.len().saturating_sub(LOG_LINES)..];
+    let log = last.iter().map(|line| LogLine { text: line.text.chars().take(LINE_LENGTH).collect(), ..line.clone() });
     Timeline {
         line: seen.planned.replay.to_string(),
         phase,
@@ -274,6 +288,6 @@ fn timeline(seen: &Observation, phase: Phase, outcome: Option<Severity>, finding
         exit: seen.exit,
         timed: seen.timed,
         findings: findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.text)).collect(),
-        log: log.to_vec(),
+        log: log.collect(),
     }
 }
