@@ -195,7 +195,8 @@ fn rehearse<'a>(
             _ => None,
         })
         .collect();
-    let mut theatre = Theatre { scenario, stage, trampoline: options.trampoline.clone(), ready_log };
+    let mut theatre =
+        Theatre { scenario, stage, trampoline: options.trampoline.clone(), ready_log, temporary: Vec::new() };
     match crate::process::strongest(&theatre.trampoline) {
         Ok(level) => theatre.stage.level = Some(level),
         Err(error) => return Err(words(&error)),

@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::{TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,6 +25,8 @@ const GRACE: Duration = Duration::from_millis(200);
 const KILL: Duration = Duration::from_secs(5);
 /// How long a command of the scenario may take.
 const COMMAND: Duration = Duration::from_secs(60);
+/// Folders in which everybody's files lie: where a trial cannot have one for itself, what is new in it may be anybody's.
+const COMMON: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 /// How often the processor time is looked at, for a program that is ready when it is quiet.
 const QUIET_LOOK: Duration = Duration::from_millis(20);
 
@@ -77,8 +81,9 @@ impl Stage {
             format!("processes: {}", self.level.map_or("?", Level::name)),
             has(self.namespaces.network, "network"),
             has(self.namespaces.ipc, "shared memory"),
+            "system calls: signals are not placed at them in this version".to_owned(),
             if folders.is_empty() {
-                "folders: shared".to_owned()
+                "folders: TMPDIR its own, others shared and not counted".to_owned()
             } else {
                 format!("folders: {} its own", folders.join(" "))
             },
@@ -98,11 +103,14 @@ impl Stage {
 }
 
 /// What all trials have in common.
+#[derive(Clone)]
 pub(super) struct Theatre<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) stage: Stage,
     pub(super) trampoline: PathBuf,
     pub(super) ready_log: Vec<Regex>,
+    /// The folder for temporary files of one trial, if it needs one.
+    pub(super) temporary: Vec<String>,
 }
 
 /// A trial that is under way.
@@ -125,9 +133,30 @@ struct Trial<'a> {
 impl Theatre<'_> {
     /// Makes one trial.
     pub(super) fn play(&self, planned: &Planned, timed: bool) -> Result<Observation, StartError> {
+        let temporary = self.temporary();
+        let own = Self { temporary: temporary.iter().map(|path| path.display().to_string()).collect(), ..self.clone() };
+        let seen = own.play_in(planned, timed);
+        if let Some(path) = temporary {
+            let _ = fs::remove_dir_all(path);
+        }
+        seen
+    }
+
+    /// A folder for temporary files, where those of everybody have to be shared.
+    fn temporary(&self) -> Option<PathBuf> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        if self.stage.namespaces.private.iter().any(|path| path == Path::new("/tmp")) {
+            return None;
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("softstop-prove-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).ok().map(|()| path)
+    }
+
+    fn play_in(&self, planned: &Planned, timed: bool) -> Result<Observation, StartError> {
         let scenario = self.scenario;
         let before = self.shared_files();
-        let spec = self.stage.spec(&scenario.command, &self.trampoline, planned.replay.seed);
+        let spec = self.spec(&scenario.command, planned.replay.seed);
         let running = process::start(&spec)?;
         let now = Instant::now();
         let signal = planned.replay.signals().next().unwrap_or(Signal::Term);
@@ -192,15 +221,21 @@ impl Theatre<'_> {
         Ok(observation)
     }
 
+    fn spec(&self, command: &[String], seed: u64) -> Spec {
+        let mut spec = self.stage.spec(command, &self.trampoline, seed);
+        spec.env.extend(self.temporary.iter().map(|path| ("TMPDIR".into(), Some(path.into()))));
+        spec
+    }
+
     /// What is in the watched folders that the program does not have for itself.
     fn shared_files(&self) -> BTreeSet<PathBuf> {
-        watch::files(Path::new("/"), &self.shared_folders())
+        watch::files(Path::new("/"), &self.shared_folders(), watch::SHARED)
     }
 
     fn shared_folders(&self) -> Vec<String> {
-        let own =
-            |folder: &&String| !self.stage.namespaces.private.iter().any(|path| path == Path::new(folder.as_str()));
-        self.scenario.watch.iter().filter(own).cloned().collect()
+        let own = |folder: &String| self.stage.namespaces.private.iter().any(|path| path == Path::new(folder.as_str()));
+        let counts = |folder: &&String| !own(folder) && !COMMON.contains(&folder.trim_end_matches('/'));
+        self.scenario.watch.iter().filter(counts).chain(&self.temporary).cloned().collect()
     }
 
     fn check(&self) -> Result<Option<Said>, StartError> {
@@ -211,7 +246,7 @@ impl Theatre<'_> {
 
     /// Starts it again on the same data, and stops it when it was ready.
     fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, StartError> {
-        let running = process::start(&self.stage.spec(command, &self.trampoline, self.scenario.seed))?;
+        let running = process::start(&self.spec(command, self.scenario.seed))?;
         let now = Instant::now();
         let mut trial = Trial {
             theatre: self,
@@ -484,7 +519,7 @@ impl Trial<'_> {
         let root = self.running.inside().join("root");
         let private: Vec<String> =
             self.theatre.stage.namespaces.private.iter().map(|path| path.display().to_string()).collect();
-        let new = watch::files(&root, &private).into_iter().map(|path| (root.as_path(), path));
+        let new = watch::files(&root, &private, watch::OWN).into_iter().map(|path| (root.as_path(), path));
         let here = Path::new("/");
         let shared = self.theatre.shared_files();
         let mut found: Vec<(&Path, PathBuf)> = new.collect();

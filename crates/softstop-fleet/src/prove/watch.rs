@@ -11,8 +11,9 @@ use super::{replay::Signal, trial::StaleLock};
 
 /// Entries of a watched folder that are looked at; what is larger is nobody's temporary folder.
 const MOST_ENTRIES: usize = 20_000;
-/// How deep.
-const DEPTH: usize = 6;
+/// How deep, in a folder that is the trial's own, and in one that it shares with everybody.
+pub(super) const OWN: usize = 6;
+pub(super) const SHARED: usize = 2;
 /// A file that is longer is no pid or lock file.
 const LOCK: u64 = 256;
 
@@ -88,10 +89,10 @@ pub(super) fn sockets_of(pids: impl IntoIterator<Item = u32>) -> BTreeSet<u64> {
 }
 
 /// The files below some folders, as the program names them; `root` is put before.
-pub(super) fn files(root: &Path, folders: &[String]) -> BTreeSet<PathBuf> {
+pub(super) fn files(root: &Path, folders: &[String], depth: usize) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for folder in folders {
-        walk(root, Path::new(folder), DEPTH, &mut found);
+        walk(root, Path::new(folder), depth, &mut found);
     }
     found
 }
@@ -158,7 +159,7 @@ mod tests {
         fs::write(folder.join("a.pid"), "4194305\n").unwrap();
         fs::write(folder.join("b.txt"), "4194305\n").unwrap();
 
-        let all = files(Path::new("/"), &[folder.to_str().unwrap().to_owned()]);
+        let all = files(Path::new("/"), &[folder.to_str().unwrap().to_owned()], OWN);
         let found: Vec<_> = all.iter().filter_map(|path| stale(Path::new("/"), path, |_| false)).collect();
         fs::remove_dir_all(&folder).unwrap();
 
