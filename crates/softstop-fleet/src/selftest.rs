@@ -8,7 +8,7 @@ mod patterns;
 mod table;
 
 use std::{
-    env,
+    env, io,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -86,9 +86,11 @@ impl Selftest {
     /// Whether nobody has escaped from a level that promises so, and every trial could be made.
     #[must_use]
     pub fn passes(&self) -> bool {
+        let was_tried = |user: &User| user.levels.iter().any(|tried| !tried.trials.is_empty());
         let tried = self.users.iter().flat_map(|user| &user.levels);
         let mut trials = tried.flat_map(|tried| tried.trials.iter().map(|trial| (tried.level, trial)));
-        !self.users.is_empty() && trials.all(|(level, trial)| trial.failed.is_none() && !trial.breaks_promise(level))
+        let good = |(level, trial): (Level, &Trial)| trial.failed.is_none() && !trial.breaks_promise(level);
+        !self.users.is_empty() && self.users.iter().all(was_tried) && trials.all(good)
     }
 }
 
@@ -117,7 +119,11 @@ pub fn run(trampoline: &Path) -> Result<Selftest, StartError> {
         let running = start(&spec)?;
         running.wait_gone(Instant::now() + 6 * LIMIT);
         let written: String = running.finish().output.lines().map(|line| line.text()).collect();
-        users.extend(table::read(&written));
+        let unreadable = || StartError::Keeper {
+            tried: format!("the self-test as user {NOBODY} has written `{written}`"),
+            source: io::ErrorKind::InvalidData.into(),
+        };
+        users.push(table::read(&written).ok_or_else(unreadable)?);
     }
     Ok(Selftest { users })
 }

@@ -3,18 +3,18 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::event::{PollFd, PollFlags, poll};
-
 use super::tree::Process;
 
 /// How long a freeze may take; longer only if a process cannot be disturbed.
 const FREEZE_LIMIT: Duration = Duration::from_millis(50);
+/// The kernel tells of a freeze no oftener than every 10 ms, and it takes much less.
+const FREEZE_TICK: Duration = Duration::from_micros(100);
 
 pub(super) struct Cgroup {
     folder: PathBuf,
@@ -97,7 +97,7 @@ impl Cgroup {
         let until = Instant::now() + FREEZE_LIMIT;
         let mut events = &self.events;
         while !flag(&mut events, "frozen") && Instant::now() < until {
-            wait_for_change(events.as_fd(), until);
+            thread::park_timeout(FREEZE_TICK);
         }
     }
 
@@ -157,10 +157,4 @@ fn flag(mut events: impl Read + Seek, name: &str) -> bool {
     let mut text = String::new();
     let read = events.rewind().and_then(|()| events.read_to_string(&mut text));
     read.is_ok() && text.lines().any(|line| line.split_once(' ') == Some((name, "1")))
-}
-
-fn wait_for_change(events: BorrowedFd<'_>, until: Instant) {
-    let left = until.saturating_duration_since(Instant::now());
-    let left = left.try_into().ok();
-    let _ = poll(&mut [PollFd::from_borrowed_fd(events, PollFlags::PRI)], left.as_ref());
 }

@@ -166,12 +166,7 @@ impl Watcher {
                         self.times.exited.get_or_insert(at);
                     }
                     Source::Control => self.hear(at),
-                    Source::Events => {
-                        if self.events.as_mut().is_some_and(|events| !is_populated(events)) {
-                            self.events = None;
-                            self.times.unpopulated = Some(at);
-                        }
-                    }
+                    Source::Events => self.look(at),
                     Source::First => {
                         self.first = None;
                         self.times.ended = Some(at);
@@ -233,9 +228,18 @@ impl Watcher {
             Some(Ok(Some(Told::Gone { usage }))) => {
                 self.shared.note(|seen| seen.usage = Some(usage));
                 self.times.childless = Some(at);
+                // The kernel tells of changes to this file no oftener than every 10 ms; asked, it knows at once.
+                self.look(at);
             }
             Some(Ok(Some(_))) => {}
             _ => self.control = None,
+        }
+    }
+
+    fn look(&mut self, at: Instant) {
+        if self.events.as_mut().is_some_and(|events| !is_populated(events)) {
+            self.events = None;
+            self.times.unpopulated = Some(at);
         }
     }
 
