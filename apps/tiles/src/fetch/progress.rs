@@ -18,6 +18,9 @@ use crate::{
 
 /// Over what time the rate is taken.
 const RATE: Duration = Duration::from_secs(10);
+/// The shortest bar that is drawn, and what stands around it.
+const LEAST: usize = 8;
+const BRACKETS: usize = 3;
 /// How often it is noted how much has come.
 const NOTE: Duration = Duration::from_millis(250);
 
@@ -165,6 +168,7 @@ impl Progress {
             parts.push(format!("{} failed", number(failed)));
         }
         parts.extend(self.limit(&numbers));
+        let first = parts.len();
         parts.push(format!("{} stored", number(numbers.arrived.stored + numbers.arrived.unchanged)));
         if numbers.arrived.empty > 0 {
             parts.push(format!("{} empty", number(numbers.arrived.empty)));
@@ -172,7 +176,9 @@ impl Progress {
         parts.push(bytes(numbers.arrived.bytes));
         drop(numbers);
         let mut line = String::new();
-        for part in parts {
+        for (at, part) in parts.into_iter().enumerate() {
+            // The last ones leave room for a short bar.
+            let width = if at < first { width } else { width.saturating_sub(LEAST + BRACKETS) };
             let gap = if line.is_empty() { 0 } else { 2 };
             if line.chars().count() + gap + part.chars().count() > width {
                 continue;
@@ -180,8 +186,8 @@ impl Progress {
             line.push_str(&" ".repeat(gap));
             line.push_str(&part);
         }
-        let room = width.saturating_sub(line.chars().count() + 3).min(30);
-        if room >= 8 {
+        let room = width.saturating_sub(line.chars().count() + BRACKETS).min(30);
+        if room >= LEAST {
             let full = (share * room as f64) as usize;
             let head = if full < room { ">" } else { "" };
             line = format!("[{}{head}{}] {line}", "=".repeat(full), " ".repeat(room - full - head.len()));
