@@ -127,33 +127,23 @@ impl Job {
     /// # Errors
     /// Something is missing, or another source is meant than before.
     pub fn new(before: Option<Self>, request: Request, url: Option<String>) -> Result<Self, JobError> {
-        let mut job = match (before, &url) {
-            (Some(before), Some(url)) if before.url != *url && !request.replace_source => {
-                return Err(JobError::OtherSource { before: before.url, now: url.clone() });
-            }
-            (Some(before), _) => before,
-            (None, None) => return Err(JobError::NoSource),
-            (None, Some(url)) => Self {
-                url: url.clone(),
-                resolved: None,
-                layer: None,
-                matrix_set: None,
-                subdomains: None,
-                tms: false,
-                double: false,
-                wanted: Wanted::default(),
-                headers: Vec::new(),
-                agent: None,
-                apikey_file: None,
-                concurrent: CONCURRENT,
-                rate: None,
-                batch: None,
-                format: None,
-                slots: None,
+        let source = before.as_ref().map(Self::source);
+        let mut job = match (before, url) {
+            // Nothing that was said for one server goes to another, least of all a header.
+            (Some(before), Some(url)) if before.url != url => Self {
+                wanted: before.wanted,
+                agent: before.agent,
+                concurrent: before.concurrent,
+                rate: before.rate,
+                batch: before.batch,
+                ..Self::from(url)
             },
+            (Some(before), _) => before,
+            (None, Some(url)) => Self::from(url),
+            (None, None) => return Err(JobError::NoSource),
         };
-        if let Some(url) = url.filter(|url| *url != job.url) {
-            (job.url, job.resolved, job.format, job.slots) = (url, None, None, None);
+        if job.matrix_set != request.matrix_set.clone().or(job.matrix_set.clone()) {
+            job.resolved = None;
         }
         for (here, said) in [
             (&mut job.layer, request.layer),
@@ -166,6 +156,12 @@ impl Job {
         }
         job.tms |= request.tms;
         job.double |= request.double;
+        if let Some(before) = source.filter(|before| *before != job.source()) {
+            if !request.replace_source {
+                return Err(JobError::OtherSource { before, now: job.source() });
+            }
+            (job.resolved, job.format, job.slots) = (None, None, None);
+        }
         job.format = request.format.or(job.format);
         job.rate = request.rate.or(job.rate);
         job.batch = request.batch.or(job.batch);
@@ -175,6 +171,40 @@ impl Job {
         job.concurrent = request.concurrent.unwrap_or(job.concurrent);
         job.want(request.area, request.zooms)?;
         Ok(job)
+    }
+
+    /// A job that wants nothing yet.
+    fn from(url: String) -> Self {
+        Self {
+            url,
+            resolved: None,
+            layer: None,
+            matrix_set: None,
+            subdomains: None,
+            tms: false,
+            double: false,
+            wanted: Wanted::default(),
+            headers: Vec::new(),
+            agent: None,
+            apikey_file: None,
+            concurrent: CONCURRENT,
+            rate: None,
+            batch: None,
+            format: None,
+            slots: None,
+        }
+    }
+
+    /// What makes the tiles what they are, for a person.
+    fn source(&self) -> String {
+        let mut source = self.url.clone();
+        if let Some(layer) = &self.layer {
+            source.push_str(&format!(", layer {layer}"));
+        }
+        for (said, what) in [(self.tms, ", rows from the south"), (self.double, ", double size")] {
+            source.push_str(if said { what } else { "" });
+        }
+        source
     }
 
     fn want(&mut self, area: Option<Area>, zooms: Option<RangeInclusive<u8>>) -> Result<(), JobError> {
