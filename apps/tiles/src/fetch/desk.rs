@@ -380,3 +380,7 @@ impl State {
         self.again.push(Reverse(Again { at, number: self.repeated, tile, tries, address }));
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;
