@@ -25,7 +25,7 @@ use self::{
     desk::{Desk, Next, Ticket},
 };
 use crate::{
-    answer::Tries,
+    answer::{Broken, Tries},
     check::Format,
     grid::Tile,
     keep::{Note, Rows},
@@ -93,9 +93,13 @@ impl Slot {
             self.desk.dropped();
             return Ok(false);
         };
+        let why = if matches!(reply, Err(Broken::Unreachable)) { self.client.why() } else { None };
         let settled = self.desk.answered(ticket, reply, stored.as_ref(), unix());
         if let Some(words) = settled.words {
-            scope.say(words);
+            scope.say(match why {
+                Some(why) => format!("{words} ({why})"),
+                None => words,
+            });
         }
         if let Some(row) = settled.row
             && self.rows.send(row).await.is_err()

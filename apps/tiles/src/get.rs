@@ -18,7 +18,7 @@ use softstop::{BoxError, Flag, Result, Scope, Service};
 
 use crate::{
     address::Address,
-    answer::{Order, REDIRECTS},
+    answer::{Broken, End, Order, REDIRECTS},
     check::Format,
     convert::{self, convert},
     fetch::{
@@ -56,6 +56,9 @@ pub const JOB: &str = "tiles_job";
 
 /// Requests at once that a job begins with.
 const FIRST_SLOTS: u32 = 4;
+
+/// The longest pause before a description is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Which tiles are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -239,7 +242,7 @@ struct Fetch {
 impl Fetch {
     async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
         let Stored { rows, known, stale, says } = stored;
-        let (template, source) = self.resolve(&client).await?;
+        let (template, source) = self.resolve(scope, &client).await?;
         if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
             Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
         }
@@ -394,11 +397,11 @@ impl Fetch {
     }
 
     /// The template, and what the source says of itself if it was asked.
-    async fn resolve(&mut self, client: &Client) -> Result<(Template, Source)> {
+    async fn resolve(&mut self, scope: &Scope, client: &Client) -> Result<(Template, Source)> {
         if let Some(template) = self.template.take() {
             return Ok((template, Source::default()));
         }
-        let text = self.describe(client).await?;
+        let text = self.describe(scope, client).await?;
         let source = if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
             let format = self.job.format.map(|format| match format {
                 Format::Jpeg => "image/jpeg".to_owned(),
@@ -420,37 +423,51 @@ impl Fetch {
         Ok((template, source))
     }
 
-    /// Fetches the description.
-    async fn describe(&self, client: &Client) -> Result<String> {
-        let url = &self.job.url;
-        let not = |why: &str| -> BoxError { format!("cannot read the source {url}: {why}").into() };
+    /// Fetches the description. What may pass is waited for, a few times and not for long.
+    async fn describe(&self, scope: &Scope, client: &Client) -> Result<String> {
+        let mut pauses = [1, 2, 4, 8].map(Duration::from_secs).into_iter();
+        loop {
+            let Undescribed { why, wait } = match self.description(client).await {
+                Ok(text) => return Ok(text),
+                Err(why) => why,
+            };
+            let pause = wait.zip(pauses.next()).map(|(wait, pause)| wait.max(pause));
+            let Some(pause) = pause.filter(|pause| *pause <= LONGEST_WAIT) else {
+                let wait = wait.filter(|wait| !wait.is_zero());
+                let later = wait.map(|wait| format!(": come back in {}", span(wait))).unwrap_or_default();
+                return Err(format!("cannot read the source {}: {why}{later}", self.job.url).into());
+            };
+            scope.say(format!("{why}: the source is asked again in {}", span(pause)));
+            scope.sleep(pause).await?;
+        }
+    }
+
+    /// Asks for the description once.
+    async fn description(&self, client: &Client) -> Result<String, Undescribed> {
+        let not = |why: &str| Undescribed { why: why.to_owned(), wait: None };
+        let passes = |why: String| Undescribed { why, wait: Some(Duration::ZERO) };
         let first = self.description.as_ref().and_then(first_address).ok_or_else(|| not("it is no address"))?;
         let mut address = first.clone();
-        let mut found = Err(not("it redirects without end"));
         for _ in 0..=REDIRECTS {
             let own = address.same_origin(&first);
             let asking = Asking { address: &address, own, format: None, stored: None, forgiving: true };
-            let reply = match client.ask(asking).await {
-                Ok(reply) => reply,
-                Err(broken) => {
-                    found = Err(not(&format!("{broken:?}").to_ascii_lowercase()));
-                    break;
-                }
-            };
+            let reply = client.ask(asking).await.map_err(|broken| match (broken, client.why()) {
+                (Broken::Unreachable, Some(why)) => passes(format!("the server cannot be reached ({why})")),
+                (broken, _) => passes(format!("{broken:?}").to_ascii_lowercase()),
+            })?;
             let to = reply.headers.location.as_deref().and_then(|location| address.join(location));
             match (reply.status, to) {
-                (200, _) => {
-                    found = String::from_utf8(reply.body).map_err(|_| not("it is no text"));
-                    break;
-                }
+                (200, _) if reply.end == End::Cut => return Err(passes("it was cut".to_owned())),
+                (200, _) => return String::from_utf8(reply.body).map_err(|_| not("it is no text")),
                 (301 | 302 | 303 | 307 | 308, Some(to)) => address = to,
                 (status, _) => {
-                    found = Err(not(&format!("the server answers {status}")));
-                    break;
+                    let passing = matches!(status, 408 | 425 | 429 | 500..=599);
+                    let wait = passing.then(|| reply.headers.wait(unix()).unwrap_or_default());
+                    return Err(Undescribed { why: format!("the server answers {status}"), wait });
                 }
             }
         }
-        found
+        Err(not("it redirects without end"))
     }
 
     /// What the file says of itself.
@@ -476,6 +493,13 @@ impl Fetch {
         }
         metadata
     }
+}
+
+/// Why there is no description.
+struct Undescribed {
+    why: String,
+    /// How long to wait before it may be there, if that passes.
+    wait: Option<Duration>,
 }
 
 /// Where a template leads, for whichever tile.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hyper::{client::conn::http2, rt::Executor};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use softstop::{Held, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -82,6 +82,8 @@ pub(crate) struct Client {
     patience: Patience,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
     lines: Mutex<Lines>,
+    /// What was wrong with the last connection that there was not.
+    why: Mutex<Option<String>>,
     scope: Scope,
 }
 
@@ -161,8 +163,13 @@ impl Lines {
 
 impl Client {
     pub(crate) fn new(scope: &Scope, connect: Connect, manners: Manners, patience: Patience) -> Self {
-        let (hosts, lines) = (Mutex::default(), Mutex::default());
-        Self { connect, manners, patience, hosts, lines, scope: scope.clone() }
+        let (hosts, lines, why) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { connect, manners, patience, hosts, lines, why, scope: scope.clone() }
+    }
+
+    /// Why there was no connection the last time that there was none.
+    pub(crate) fn why(&self) -> Option<String> {
+        lock(&self.why).clone()
     }
 
     /// Closes the connections that nobody uses.
@@ -251,7 +258,11 @@ impl Client {
         let host = address.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let target = Target { host, port: address.port(), tls: address.is_tls() };
         let dialed = timeout(self.patience.connect, (self.connect)(target)).await;
-        dialed.ok().and_then(Result::ok).ok_or(Broken::Unreachable)
+        let dialed = dialed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        dialed.map_err(|error| {
+            *lock(&self.why) = Some(error.to_string());
+            Broken::Unreachable
+        })
     }
 
     async fn on_line(&self, line: &mut Line, asking: Asking<'_>) -> Result<Raw, Broken> {
@@ -268,6 +279,9 @@ impl Client {
     async fn share(&self, host: &Host, wire: Box<dyn crate::net::Wire>) -> Result<Stream, Broken> {
         let mut builder = http2::Builder::new(Spawn(self.scope.clone()));
         builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+        // A connection that is dead without a word would take all that is asked on it along.
+        let idle = self.patience.idle;
+        builder.timer(TokioTimer::new()).keep_alive_interval(idle).keep_alive_timeout(idle);
         let (sender, driver) = builder.handshake(TokioIo::new(wire)).await.map_err(|_| Broken::Unreachable)?;
         self.scope.spawn("http2", async move {
             // How it ended, the streams have been told.

@@ -6,8 +6,9 @@ use sims::tiles::{
     At, Config, Connections, Cut, Delay, Encoding, Fault, Format, Framing, How, Origin, Payload, Protocol, RetryAfter,
     Rule, Script, Site,
 };
-use tiles::answer::Class;
+use tiles::{answer::Class, fetch::Patience};
 
+use super::memory::{dead_after, truth};
 use super::support::{Get, TILES, asked_at_most, config};
 
 async fn origin(script: Script) -> Origin {
@@ -137,4 +138,18 @@ async fn what_a_server_says_holds_over_http2_as_well() {
     // A cut ends the connection, and with it whatever else is on it.
     assert!(log.entries().len() < TILES + 60, "{}", log.entries().len());
     assert_eq!(ran.numbers.pauses, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_dead_without_a_word_is_left() {
+    let (connect, asked) = dead_after(50);
+    let mut get = Get::new("https://memory/{z}/{x}/{y}.png");
+    (get.connect, get.patience, get.limit) = (connect, Patience::default(), Duration::from_secs(100_000));
+
+    let ran = get.run().await;
+
+    ran.is_complete(truth);
+    let timeouts = ran.numbers.again.values().sum::<u64>();
+    assert!(timeouts <= 3 * 16, "{:?}", ran.numbers.again);
+    assert!(asked.lock().unwrap().len() <= TILES + 16);
 }
