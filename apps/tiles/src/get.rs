@@ -364,10 +364,9 @@ impl Fetch {
             let there = plan.count_in(&done);
             let among = |set: &IdSet| {
                 // Only those of this job: an area of an earlier one may have been larger.
-                let tiles = set.ranges().flatten().filter_map(Tile::from_id);
-                let ids: Vec<_> = tiles.filter(|tile| plan.contains(*tile)).collect();
-                let wanted = ids.len() as u64;
-                (Box::new(ids.into_iter()) as Box<dyn Iterator<Item = _> + Send>, wanted)
+                let (wanted, runs) = (plan.count_in(set), set.ranges().collect::<Vec<_>>());
+                let (tiles, plan) = (runs.into_iter().flatten().filter_map(Tile::from_id), plan.clone());
+                (Box::new(tiles.filter(move |tile| plan.contains(*tile))) as Box<dyn Iterator<Item = _> + Send>, wanted)
             };
             Ok(match which {
                 Which::Missing => {
