@@ -214,8 +214,10 @@ impl Job {
             (Some(area), Some(zooms), _) => self.wanted.add(area, zooms),
             (None, Some(zooms), [(area, _)]) => self.wanted.add(area.clone(), zooms),
             (Some(area), None, [(_, zooms)]) => self.wanted.add(area, zooms.clone()),
-            (None, Some(_), _) => return Err(JobError::NoArea),
-            (Some(_), None, _) => return Err(JobError::NoZooms),
+            (None, Some(_), []) => return Err(JobError::NoArea),
+            (Some(_), None, []) => return Err(JobError::NoZooms),
+            (None, Some(_), _) => return Err(JobError::WhichArea),
+            (Some(_), None, _) => return Err(JobError::WhichZooms),
         }
         Ok(())
     }
@@ -358,6 +360,10 @@ pub enum JobError {
     NoArea,
     /// Nothing says at which zooms.
     NoZooms,
+    /// There are several areas, and nothing says for which of them the zooms are.
+    WhichArea,
+    /// The areas that are there have zooms of their own, and nothing says those of the new one.
+    WhichZooms,
     /// Another source is meant than before.
     OtherSource {
         /// That of the file.
@@ -387,7 +393,8 @@ impl JobError {
             Self::NoArea => {
                 "say what: --bbox W,S,E,N, --polygon FILE, --center LON,LAT --radius KM, or --x A-B --y C-D"
             }
-            Self::NoZooms => "say how deep: --zoom 0-14",
+            Self::NoZooms | Self::WhichZooms => "say how deep: --zoom 0-14",
+            Self::WhichArea => "say for which: --bbox, --polygon, --center or --x and --y besides --zoom",
             Self::OtherSource { .. } => "name another file, or say --replace-source to mix the two",
             Self::Version { .. } => "use a newer version of this program",
             Self::Damaged { .. } | Self::Wanted(_) => "say --url, the area and --zoom again for another file",
@@ -401,6 +408,8 @@ impl fmt::Display for JobError {
             Self::NoSource => write!(f, "there is no source"),
             Self::NoArea => write!(f, "there is no area"),
             Self::NoZooms => write!(f, "there are no zooms"),
+            Self::WhichArea => write!(f, "there are several areas in the file, and zooms for one that is not named"),
+            Self::WhichZooms => write!(f, "there are several areas in the file, each with zooms of its own, and a new one without"),
             Self::OtherSource { before, now } => {
                 write!(f, "the tiles in the file come from {before}, and not from {now}")
             }
