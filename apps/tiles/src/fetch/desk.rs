@@ -189,7 +189,12 @@ impl Desk {
         }
         let now = self.now();
         let mut state = self.state();
-        let next = state.next(now);
+        let next = loop {
+            match state.next(now) {
+                Some(Work::Skip) => {}
+                next => break next,
+            }
+        };
         self.progress.limits(now, &state.pace);
         let room = state.pace.in_flight() < state.pace.limits(now).slots;
         drop(state);
@@ -201,7 +206,7 @@ impl Desk {
                 Next::Ask(ticket)
             }
             Some(Work::At(time)) => Next::Sleep(self.began + time),
-            Some(Work::Later) => Next::Wait,
+            Some(Work::Later | Work::Skip) => Next::Wait,
             None => {
                 self.leave();
                 Next::Leave
@@ -318,6 +323,8 @@ impl Desk {
 
 enum Work {
     Ask(Ticket),
+    /// There is nothing to be done for this tile.
+    Skip,
     At(Time),
     Later,
 }
@@ -356,9 +363,9 @@ impl State {
             Address::parse(&self.text)
         });
         let Some(address) = address else {
-            // A template has been checked when it was read; one that moved leads where an address led.
+            // A template has been checked with one tile; where it leads nowhere with another, that one stays missing.
             self.pace.dropped(now);
-            return Some(Work::Later);
+            return Some(Work::Skip);
         };
         if self.origin.is_none() {
             self.origin = Some(address.clone());

@@ -226,6 +226,20 @@ async fn a_move_for_now_is_followed_for_one_tile_and_repeated_where_it_led() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tile_that_leads_nowhere_is_left_out_and_holds_up_nobody() {
+    let settings = Settings::default();
+    // At zoom 4, the second one has no number for a port.
+    let ports = Template::parse("http://h:{switch:80,80x}/{z}/{x}/{y}", &settings).unwrap();
+    let desk =
+        Desk { state: Mutex::new(State { template: ports, ..desk(3, 1).state.into_inner().unwrap() }), ..desk(0, 1) };
+
+    let first = ask(&desk);
+    assert_eq!(first.address.as_str(), "http://h:80/4/0/0");
+    tile(&desk, first);
+    assert_eq!(ask(&desk).address.as_str(), "http://h:80/4/2/0");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tag_that_repeats_a_secret_is_not_kept() {
     let desk = desk(2, 1);
     let tag = |value| {
