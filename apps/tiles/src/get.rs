@@ -18,7 +18,7 @@ use softstop::{BoxError, Flag, Result, Scope, Service};
 
 use crate::{
     address::Address,
-    answer::{Broken, End, Order, REDIRECTS},
+    answer::{Broken, Class, End, Order, REDIRECTS},
     check::Format,
     convert::{self, convert},
     fetch::{
@@ -31,6 +31,7 @@ use crate::{
     ids::IdSet,
     job::{Job, Resolved, is_description},
     keep::{self, Note, Rows},
+    mbtiles::Schema,
     net::Connect,
     pace::Pace,
     plan::Plan,
@@ -38,7 +39,7 @@ use crate::{
     source::{Capabilities, Source},
     store::{Known, Metadata, Reader, Store},
     template::Template,
-    words::{bytes, count, number, span},
+    words::{bytes, count, number, shown, span},
 };
 
 /// Exit statuses of `tiles get` besides those of every service.
@@ -142,7 +143,9 @@ pub fn service(s: &mut Service, config: Config) {
 
     let (shown, shown_ending, batch) = (Arc::clone(&progress), Arc::clone(&ending), job.batch);
     let (part, deliver) = (path.clone(), config.deliver);
-    let words = LastWords { path: deliver.clone().unwrap_or_else(|| path.clone()), part: deliver.is_some(), which };
+    let flat = deliver.is_none() && matches!(&file, Store::Mbtiles(file) if file.schema() == Schema::Flat);
+    let words =
+        LastWords { path: deliver.clone().unwrap_or_else(|| path.clone()), part: deliver.is_some(), flat, which };
     let show = s.component("show", (), async move |scope, ()| {
         if log_every.is_some() || batch.is_some() {
             let progress = Arc::clone(&shown);
@@ -273,6 +276,7 @@ impl Fetch {
         // What is sent to the server that a person named goes to no other that it named.
         let named = if is_description(&self.job.url) { Address::parse(&self.job.url) } else { None };
         let elsewhere = named.zip(first_address(&template)).is_some_and(|(named, asked)| !named.same_origin(&asked));
+        let hosts = template.hosts();
         let desk = Arc::new(Desk::new(Setup {
             todo,
             template,
@@ -280,6 +284,7 @@ impl Fetch {
             learns: format.is_none(),
             pace: Pace::new(start, ceiling, self.job.rate),
             seed: self.seed,
+            keeps: policy::keeps(&hosts),
             progress: Arc::clone(&self.progress),
             elsewhere,
             mask: Box::new(move |text| {
@@ -359,9 +364,8 @@ impl Fetch {
         let (plan, known, stale) = (plan.clone(), Arc::clone(known), Arc::clone(stale));
         let (which, progress) = (self.which, Arc::clone(&self.progress));
         let work = move |_| {
-            let mut done = IdSet::new();
-            known.stored.ranges().chain(known.empty.ranges()).for_each(|range| done.insert_range(range));
-            let there = plan.count_in(&done);
+            let mut done = known.there();
+            let (there, empty) = (plan.count_in(&done), plan.count_in(&known.empty));
             let among = |set: &IdSet| {
                 // Only those of this job: an area of an earlier one may have been larger.
                 let (wanted, runs) = (plan.count_in(set), set.ranges().collect::<Vec<_>>());
@@ -377,17 +381,17 @@ impl Fetch {
                     let given_up = plan.count_in(&for_good);
                     for_good.ranges().for_each(|range| done.insert_range(range));
                     let wanted = total - there - given_up;
-                    progress.begin(wanted, there, given_up);
+                    progress.begin(wanted, there, empty, given_up);
                     (Box::new(plan.todo(&done)) as Box<dyn Iterator<Item = _> + Send>, wanted)
                 }
                 Which::Failed => {
                     let (tiles, wanted) = among(&known.failed);
-                    progress.begin(wanted, there, 0);
+                    progress.begin(wanted, there, empty, 0);
                     (tiles, wanted)
                 }
                 Which::Stale => {
                     let (tiles, wanted) = among(&stale);
-                    progress.begin(wanted, there - wanted.min(there), 0);
+                    progress.begin(wanted, there - wanted.min(there), empty, 0);
                     (tiles, wanted)
                 }
             })
@@ -517,23 +521,32 @@ struct LastWords {
     path: PathBuf,
     /// Whether the file is only a part of what was asked for.
     part: bool,
+    /// Whether another layout of the file would keep equal bodies once.
+    flat: bool,
     which: Which,
 }
 
 impl LastWords {
     fn say(&self, progress: &Progress, ending: &Ending) -> Vec<String> {
         let numbers = progress.now();
-        let path = self.path.display();
+        let path = shown(&self.path);
         if numbers.wanted == 0 && !ending.finished {
             return Vec::new(); // It never began.
         }
         let safe = numbers.safe;
-        let mut line = match (numbers.wanted, safe.stored + safe.unchanged) {
-            (0, _) => format!("{} there, nothing to do", count(numbers.before, "tile")),
-            (_, stored) => {
+        let mut line = match (numbers.wanted, safe.stored + safe.unchanged + safe.empty) {
+            (0, _) => {
+                let empty = match numbers.empty_before {
+                    0 => String::new(),
+                    empty => format!(" ({} empty)", number(empty)),
+                };
+                format!("{} there{empty}, nothing to do", count(numbers.before, "tile"))
+            }
+            (_, done) => {
                 let took = progress.took();
-                let rate = (stored as f64 / took.as_secs_f64().max(0.001)).round() as u64;
-                format!("{} stored in {}, {}, {}/s", count(stored, "tile"), span(took), bytes(safe.bytes), number(rate))
+                let rate = (done as f64 / took.as_secs_f64().max(0.001)).round() as u64;
+                let stored = count(safe.stored, "tile");
+                format!("{stored} stored in {}, {}, {}/s", span(took), bytes(safe.bytes), number(rate))
             }
         };
         for (many, what) in [(safe.unchanged, "unchanged"), (safe.empty, "empty"), (numbers.failures(), "failed")] {
@@ -556,7 +569,12 @@ impl LastWords {
             if !classes.is_empty() {
                 line.push_str(&format!(" ({})", classes.join(", ")));
             }
-            line.push_str(&format!("; try those again with: tiles get {path} --failed"));
+            let other_format = numbers.failed.get(&Class::Format).copied().unwrap_or_default();
+            if other_format > 0 && other_format == numbers.failures() {
+                line.push_str("; tiles of another format belong into another file");
+            } else {
+                line.push_str(&format!("; try those again with: tiles get {path} --failed"));
+            }
         } else if numbers.wanted > 0 {
             line.push_str("; all there");
         }
@@ -564,7 +582,7 @@ impl LastWords {
             line.push_str(&format!("; {path} is not made yet: tiles get {path}"));
         }
         lines.push(line);
-        if safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
+        if self.flat && safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
             let share = safe.repeated * 100 / safe.bytes;
             lines.push(format!(
                 "{share} % of these bytes came more than once: `--schema dedup` in a new file would keep them once"

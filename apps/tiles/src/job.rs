@@ -43,6 +43,8 @@ pub struct Request {
     pub agent: Option<String>,
     /// Where `{apikey}` is read from; without it, the environment.
     pub apikey_file: Option<String>,
+    /// A file with certificates that are trusted as well.
+    pub ca: Option<String>,
     /// Requests at once, at most.
     pub concurrent: Option<u32>,
     /// Requests a second, at most.
@@ -80,6 +82,8 @@ pub struct Job {
     pub agent: Option<String>,
     /// Where `{apikey}` is read from.
     pub apikey_file: Option<String>,
+    /// A file with certificates that are trusted as well.
+    pub ca: Option<String>,
     /// Requests at once, at most.
     pub concurrent: u32,
     /// Requests a second, at most.
@@ -151,6 +155,7 @@ impl Job {
             (&mut job.subdomains, request.subdomains),
             (&mut job.agent, request.agent),
             (&mut job.apikey_file, request.apikey_file),
+            (&mut job.ca, request.ca),
         ] {
             *here = said.or(here.take());
         }
@@ -187,6 +192,7 @@ impl Job {
             headers: Vec::new(),
             agent: None,
             apikey_file: None,
+            ca: None,
             concurrent: CONCURRENT,
             rate: None,
             batch: None,
@@ -272,6 +278,7 @@ impl Job {
             self.batch.map(|batch| batch.to_string()),
         ];
         let rest = [
+            ("ca", self.ca.clone()),
             ("format", self.format.map(|format| format.name().to_owned())),
             ("slots", self.slots.map(|n| n.to_string())),
         ];
@@ -326,6 +333,7 @@ impl Job {
             headers: headers.as_array().into_iter().flatten().filter_map(text).collect(),
             agent: get("agent")?,
             apikey_file: get("apikey_file")?,
+            ca: get("ca")?,
             concurrent: get("concurrent")?.and_then(|text| text.parse().ok()).unwrap_or(CONCURRENT),
             rate: get("rate")?.and_then(|text| text.parse().ok()),
             batch: get("batch")?.and_then(|text| text.parse().ok()),
@@ -409,7 +417,9 @@ impl fmt::Display for JobError {
             Self::NoArea => write!(f, "there is no area"),
             Self::NoZooms => write!(f, "there are no zooms"),
             Self::WhichArea => write!(f, "there are several areas in the file, and zooms for one that is not named"),
-            Self::WhichZooms => write!(f, "there are several areas in the file, each with zooms of its own, and a new one without"),
+            Self::WhichZooms => {
+                write!(f, "there are several areas in the file, each with zooms of its own, and a new one without")
+            }
             Self::OtherSource { before, now } => {
                 write!(f, "the tiles in the file come from {before}, and not from {now}")
             }

@@ -1,6 +1,6 @@
 //! Numbers for people. Pure.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// `1,234,567`.
 pub fn number(number: u64) -> String {
@@ -18,6 +18,13 @@ pub fn number(number: u64) -> String {
 /// `1 tile`, `2,000 tiles`.
 pub fn count(many: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(many), if many == 1 { "" } else { "s" })
+}
+
+/// A path as it can be typed into a shell.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// `999 B`, `1.2 MB`, in powers of 1,000.

@@ -52,7 +52,8 @@ pub(crate) fn command() -> Command {
         .args([out("The file"), arg!(--json "For programs")]);
     let finish = Command::new("finish")
         .about("Take what only fetching needs out of a file, and make it as small as it gets")
-        .arg(out("The file"));
+        .arg(out("The file"))
+        .arg(arg!(--incomplete "Even if tiles are missing: nothing will know which"));
     let verify =
         Command::new("verify").about("Read all of a file again: every tile, the counts, the hash").arg(out("The file"));
     let convert = Command::new("convert").about("Make MBTiles, PMTiles or a folder of another of these").args([
@@ -131,7 +132,7 @@ fn manner() -> Vec<Arg> {
         arg!(--header <HEADER> "Send this as well, `Name: value`; may be repeated").action(ArgAction::Append),
         arg!(--"user-agent" <TEXT> "How to call ourselves; name a way to reach you"),
         arg!(--format <FORMAT> "What the tiles have to be: png, jpg, webp, gif, avif or pbf [default: what the first one is]").value_parser(format),
-        arg!(--ca <FILE> "Trust the certificates in this PEM file as well").value_parser(value_parser!(PathBuf)),
+        arg!(--ca <FILE> "Trust the certificates in this PEM file as well"),
         arg!(--timeout <SECONDS> "How long one tile may take in all").value_parser(value_parser!(u64).range(1..=3600)).default_value("30"),
     ]
 }
@@ -182,6 +183,7 @@ pub(crate) fn request(matches: &ArgMatches) -> Result<Request, Wrong> {
         headers: matches.get_many::<String>("header").map(|all| all.cloned().collect()).unwrap_or_default(),
         agent: text(matches, "user-agent"),
         apikey_file: text(matches, "apikey-file"),
+        ca: text(matches, "ca"),
         concurrent: matches.get_one("concurrent").copied(),
         rate: matches.get_one("rate").copied(),
         batch: matches.get_one("batch").copied(),

@@ -67,6 +67,7 @@ pub(crate) struct Desk {
     progress: Arc<Progress>,
     /// Takes secrets out of what a server says.
     mask: Box<dyn Fn(&str) -> String + Send + Sync>,
+    keeps: Option<u64>,
 }
 
 struct State {
@@ -123,6 +124,8 @@ pub(crate) struct Setup {
     pub(crate) learns: bool,
     pub(crate) pace: Pace,
     pub(crate) seed: u64,
+    /// For how many seconds a tile is fresh where the answer says nothing of it.
+    pub(crate) keeps: Option<u64>,
     /// Whether the template leads to another server than a person has named.
     pub(crate) elsewhere: bool,
     pub(crate) progress: Arc<Progress>,
@@ -131,7 +134,7 @@ pub(crate) struct Setup {
 
 impl Desk {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { todo, template, format, learns, pace, seed, progress, elsewhere, mask } = setup;
+        let Setup { todo, template, format, learns, pace, seed, keeps, progress, elsewhere, mask } = setup;
         let state = State {
             todo,
             next: None,
@@ -155,6 +158,7 @@ impl Desk {
             began: Instant::now(),
             progress,
             mask,
+            keeps,
         }
     }
 
@@ -270,7 +274,7 @@ impl Desk {
             etag: reply.headers.etag.clone().filter(|etag| (self.mask)(etag) == *etag),
             last_modified: reply.headers.last_modified.clone(),
             fetched: unix,
-            expires: reply.headers.fresh.map(|fresh| unix.saturating_add(fresh)),
+            expires: reply.headers.fresh.or(self.keeps).map(|fresh| unix.saturating_add(fresh)),
         };
         let tries = ticket.tries;
         let what = match (decision.fate, reply) {

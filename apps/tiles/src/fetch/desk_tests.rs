@@ -20,6 +20,7 @@ fn desk(tiles: u32, slots: u32) -> Desk {
         learns: true,
         pace: Pace::new(slots, slots, None),
         seed: 1,
+        keeps: None,
         progress: Arc::new(Progress::default()),
         elsewhere: false,
         mask: Box::new(|text| text.replace("s3cret", "***")),

@@ -38,6 +38,8 @@ pub struct Numbers {
     pub wanted: u64,
     /// Tiles of the area that were there before, empty ones included.
     pub before: u64,
+    /// How many of those are empty.
+    pub empty_before: u64,
     /// Tiles that failed for good before, and are not asked for.
     pub given_up: u64,
     /// What has arrived in this run.
@@ -113,9 +115,10 @@ impl Progress {
         self.began.elapsed()
     }
 
-    pub(crate) fn begin(&self, wanted: u64, before: u64, given_up: u64) {
+    pub(crate) fn begin(&self, wanted: u64, before: u64, empty_before: u64, given_up: u64) {
         let mut numbers = self.numbers();
         (numbers.wanted, numbers.before, numbers.given_up) = (wanted, before, given_up);
+        numbers.empty_before = empty_before;
         numbers.note(Instant::now());
     }
 

@@ -17,7 +17,7 @@ fn failed(class: Class) -> What {
 /// A job of 2,000 tiles of which 500 arrive in ten seconds, evenly; 10 of them have failed.
 async fn half_done() -> Progress {
     let progress = Progress::default();
-    progress.begin(2000, 100, 3);
+    progress.begin(2000, 100, 0, 3);
     for i in 0..500 {
         progress.arrived(&match i % 50 {
             0 => failed(Class::Server),
@@ -64,7 +64,7 @@ async fn a_line_of_a_log_has_all_of_it() {
 async fn before_the_beginning_and_after_the_end_there_is_no_bar() {
     let progress = Progress::default();
     assert_eq!(progress.line(80), "");
-    progress.begin(1, 0, 0);
+    progress.begin(1, 0, 0, 0);
     assert!(progress.line(80).ends_with("]   0 %  1 left  0/s  0 stored  0 B"), "{}", progress.line(80));
     progress.arrived(&stored(999));
     assert!(progress.line(80).contains("=] 100 %  0 left"), "{}", progress.line(80));
