@@ -138,7 +138,7 @@ impl Get {
         let out = if deliver.is_some() { part(&out) } else { out };
         let (given, replaced) = (request.url.clone(), request.replace_source);
         let before = read(&out)?;
-        let source_before = before.as_ref().map(|job| job.url.clone());
+        let source_before = before.as_ref().map(Job::source);
         let job = job(before, request)?;
         let (template, description) = template(&job, given.as_deref())?;
         let agent = job.agent.as_deref().unwrap_or(AGENT);
@@ -146,7 +146,7 @@ impl Get {
         let connect = net::internet(ca.as_deref())?;
         // All that can be wrong with what was said is known: only now a file is made.
         let mut file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
-        if replaced && source_before.is_some_and(|before| before != job.url) {
+        if replaced && source_before.is_some_and(|before| before != job.source()) {
             // What one source does not have, another may.
             hinted!(file.forget_empty())?;
             hinted!(file.forget_failed())?;
