@@ -409,7 +409,9 @@ impl fmt::Display for JobError {
             Self::NoArea => write!(f, "there is no area"),
             Self::NoZooms => write!(f, "there are no zooms"),
             Self::WhichArea => write!(f, "there are several areas in the file, and zooms for one that is not named"),
-            Self::WhichZooms => write!(f, "there are several areas in the file, each with zooms of its own, and a new one without"),
+            Self::WhichZooms => {
+                write!(f, "there are several areas in the file, each with zooms of its own, and a new one without")
+            }
             Self::OtherSource { before, now } => {
                 write!(f, "the tiles in the file come from {before}, and not from {now}")
             }
