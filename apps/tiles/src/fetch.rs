@@ -1,4 +1,4 @@
-//! The component that asks: slots, each with a connection of its own, share one desk that says which tile is next.
+//! The component that asks: slots share one desk that says which tile is next, and the connections of one client.
 
 pub(crate) mod body;
 pub(crate) mod client;

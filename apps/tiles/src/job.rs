@@ -201,8 +201,8 @@ impl Job {
         }
     }
 
-    /// What makes the tiles what they are, for a person.
-    fn source(&self) -> String {
+    /// What makes the tiles what they are, for a person: where it is another, the tiles are others.
+    pub fn source(&self) -> String {
         let mut source = self.url.clone();
         if let Some(layer) = &self.layer {
             source.push_str(&format!(", layer {layer}"));

@@ -89,7 +89,8 @@ pub(crate) fn command() -> Command {
 
 const AFTER_GET: &str = "\
 Exit status: 0 all there; 3 some tiles failed; 4 the server wants to be left alone for more than an hour; 5 the server refuses, or was
-never reached; 78 wrong arguments or a file that cannot be used; 130 stopped by Ctrl+C, 143 by SIGTERM: the same command goes on.
+never reached; 78 wrong arguments or a file that cannot be used; 80 a source that cannot be read, or does not allow it; 130 stopped by
+Ctrl+C, 143 by SIGTERM: the same command goes on.
 
 Secrets: `${NAME}` in the template or a header is taken from the environment, `{apikey}` from TILES_APIKEY or --apikey-file, and
 `--header 'Name: @FILE'` from a file. They are written nowhere.";

@@ -140,7 +140,7 @@ impl Get {
         let out = if deliver.is_some() { part(&out) } else { out };
         let replaced = request.replace_source;
         let before = read(&out)?;
-        let source_before = before.as_ref().map(|job| job.url.clone());
+        let source_before = before.as_ref().map(Job::source);
         if before.is_none()
             && request.url.is_none()
             && out.exists()
@@ -168,7 +168,7 @@ impl Get {
         }
         // All that can be wrong with what was said is known: only now a file is made.
         let mut file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
-        if replaced && source_before.is_some_and(|before| before != job.url) {
+        if replaced && source_before.is_some_and(|before| before != job.source()) {
             // What one source does not have, another may.
             hinted!(file.forget_empty())?;
             hinted!(file.forget_failed())?;

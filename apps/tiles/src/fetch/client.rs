@@ -3,6 +3,8 @@
 use std::{
     collections::HashMap,
     error::Error,
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicUsize, Ordering},
@@ -31,7 +33,7 @@ use crate::{
 
 /// So many connections are kept for each request that was on its way at once: to the server itself, and to where it redirects.
 const KEPT: usize = 2;
-/// Requests at once on one HTTP/2 connection: what most servers allow.
+/// Requests at once on one HTTP/2 connection, at most: what most servers allow.
 const STREAMS: usize = 100;
 /// What may be on the wire before it is read: more than a round trip brings.
 const WINDOW: u32 = 4 << 20;
@@ -135,6 +137,8 @@ const HTTP2: u8 = 2;
 #[derive(Clone)]
 struct Shared {
     sender: http2::SendRequest<Nothing>,
+    /// How many streams the server allows, as far as it has said.
+    allowed: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
 }
 
@@ -283,12 +287,20 @@ impl Client {
         let idle = self.patience.idle;
         builder.timer(TokioTimer::new()).keep_alive_interval(idle).keep_alive_timeout(idle);
         let (sender, driver) = builder.handshake(TokioIo::new(wire)).await.map_err(|_| Broken::Unreachable)?;
+        let allowed = Arc::new(AtomicUsize::new(STREAMS));
+        let says = Arc::clone(&allowed);
         self.scope.spawn("http2", async move {
+            let mut driver = pin!(driver);
             // How it ended, the streams have been told.
-            let _ = driver.await;
+            let _ = poll_fn(|cx| {
+                let ended = driver.as_mut().poll(cx);
+                says.store(driver.current_max_send_streams(), Ordering::Relaxed);
+                ended
+            })
+            .await;
             Ok(())
         });
-        let shared = Shared { sender, streams: Arc::new(AtomicUsize::new(1)) };
+        let shared = Shared { sender, allowed, streams: Arc::new(AtomicUsize::new(1)) };
         lock(&host.shared).push(shared.clone());
         Ok(Stream(shared))
     }
@@ -305,12 +317,19 @@ impl Client {
     }
 }
 
+impl Shared {
+    /// So many streams it may have: what is asked beyond that would wait, and look as if the server were slow.
+    fn most(&self) -> usize {
+        STREAMS.min(self.allowed.load(Ordering::Relaxed)).max(1)
+    }
+}
+
 impl Host {
     /// A place on a connection that has one.
     fn stream(&self) -> Option<Stream> {
         let mut shared = lock(&self.shared);
         shared.retain(|connection| !connection.sender.is_closed());
-        let free = shared.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < STREAMS)?;
+        let free = shared.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < connection.most())?;
         free.streams.fetch_add(1, Ordering::Relaxed);
         Some(Stream(free.clone()))
     }

@@ -47,7 +47,10 @@ async fn fails(fault: Fault, class: Class, status: Option<u16>, requests: u64) -
     let failed = struck.iter().map(|(tile, _)| (*tile, (class, status))).collect();
     assert_eq!(ran.report.code(), 3);
     ran.is_complete_but(&failed, |tile| origin.truth(Format::Png, tile));
-    ran.says(&format!("try those again with: tiles get {} --failed", ran.path.display()));
+    ran.says(&match class {
+        Class::Format => "tiles of another format belong into another file".to_owned(),
+        _ => format!("try those again with: tiles get {} --failed", ran.path.display()),
+    });
     asked_at_most(&log, requests);
     ran
 }

@@ -46,6 +46,22 @@ async fn no_more_streams_than_the_server_allows() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_stream_that_the_server_does_not_allow() {
+    let script = delayed(150).connections(Connections { streams: Some(1), ..Connections::default() });
+    let origin = origin(script).await;
+    let ms = Duration::from_millis;
+
+    let ran = Get::from(&origin).tls().patience(ms(5000), ms(400), ms(5000)).zooms(0..=11).run().await;
+
+    ran.is_complete(|tile| origin.truth(Format::Png, tile));
+    // Only those that were sent before the server had said how many it allows.
+    let waited = ran.numbers.again.get(&Class::Timeout).copied().unwrap_or_default();
+    assert!(waited <= 3, "{:?}", ran.numbers.again);
+    let log = origin.stop().await;
+    assert!((2..=16).contains(&log.opened(Site::Main)), "{} connections", log.opened(Site::Main));
+}
+
+#[tokio::test]
 async fn goaway_again_and_again_costs_no_try() {
     let script = delayed(5).connections(Connections { goaway: Some(20), ..Connections::default() });
     let origin = origin(script).await;

@@ -121,7 +121,7 @@ async fn a_server_that_was_never_there_is_given_up_soon() {
 
     assert_eq!(ran.report.code(), 5, "{}", ran.report.why);
     ran.says(
-        "the server could not be reached once; look at the host's name, the port and the network (connection refused)",
+        "the server could never be reached; look at the host's name, the port and the network (connection refused)",
     );
     ran.says(&format!("159 to go, continue with: tiles get {}", ran.path.display()));
     ran.is_in_order();
