@@ -22,12 +22,12 @@ use crate::{
     check::Format,
     convert::{self, convert},
     fetch::{
-        Manners, Patience, Progress, Slot,
+        Manners, Patience, Progress, Refresh, Slot,
         client::{Asking, Client},
         desk::{Desk, Setup},
         unix,
     },
-    grid::Tile,
+    grid::{Bounds, Tile},
     ids::IdSet,
     job::{Job, Resolved, is_description},
     keep::{self, Note, Rows},
@@ -44,16 +44,13 @@ use crate::{
 
 /// Exit statuses of `tiles get` besides those of every service.
 pub mod status {
-    /// All tiles of the job were asked for, and some have failed.
-    pub const FAILED_TILES: u8 = 3;
+    /// All that this run was to ask for was asked for, and tiles of the job are missing: they failed, or were not asked for.
+    pub const INCOMPLETE: u8 = 3;
     /// The server wants to be left alone for more than an hour.
     pub const COME_BACK: u8 = 4;
     /// The server does not want this job, or could not be reached.
     pub const REFUSED: u8 = 5;
 }
-
-/// Under this name PMTiles say which job made them.
-pub const JOB: &str = "tiles_job";
 
 /// Requests at once that a job begins with.
 const FIRST_SLOTS: u32 = 4;
@@ -105,6 +102,10 @@ pub struct Config {
     pub progress: Arc<Progress>,
     /// PMTiles cannot be added to: they are made of the file when all is there, and the file goes. Its name is then that of a part.
     pub deliver: Option<PathBuf>,
+    /// Another source is asked than before: what that one said of tiles is forgotten.
+    pub renew: bool,
+    /// A refresh takes out what the server does not have any more.
+    pub prune: bool,
 }
 
 /// Makes a template of a job that has been resolved.
@@ -192,6 +193,8 @@ pub fn service(s: &mut Service, config: Config) {
         progress,
         ending,
         deliver,
+        renew: config.renew,
+        prune: config.prune,
     };
     let (connect, patience) = (config.connect, config.patience);
     let job = s.component("fetch", store, async move |scope, stored| {
@@ -240,11 +243,17 @@ struct Fetch {
     progress: Arc<Progress>,
     ending: Arc<Mutex<Ending>>,
     deliver: Option<PathBuf>,
+    renew: bool,
+    prune: bool,
 }
 
 impl Fetch {
     async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
-        let Stored { rows, known, stale, says } = stored;
+        let Stored { rows, mut known, mut stale, says } = stored;
+        if self.renew {
+            stale = Arc::new(known.stored.clone());
+            known = Arc::new(Known { stored: known.stored.clone(), ..Known::default() });
+        }
         let (template, source) = self.resolve(scope, &client).await?;
         if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
             Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
@@ -260,16 +269,17 @@ impl Fetch {
             metadata.set("format", format.name());
         }
         if self.deliver.is_some() {
-            metadata.set(JOB, self.job.text());
+            metadata.set(convert::MADE_FOR, self.job.checksum());
         }
-        rows.note(Note { job: self.job.kept(), metadata }).await.map_err(|_| "the file has been closed")?;
+        let note = Note { forget: self.renew, job: self.job.kept(), metadata };
+        rows.note(note).await.map_err(|_| "the file has been closed")?;
 
         let (todo, wanted) = self.todo(scope, &plan, total, &known, &stale).await?;
-        drop(known);
         if wanted == 0 {
-            scope.spawn_with("job", async move |scope| self.finish(&scope, None).await);
+            scope.spawn_with("job", async move |scope| self.finish(&scope, None, plan).await);
             return Ok(());
         }
+        self.announce(scope, total, wanted);
         let ceiling = self.job.concurrent;
         let start = self.job.slots.unwrap_or(FIRST_SLOTS).min(ceiling);
         let (manners, mask, described) = (self.manners.clone(), template.clone(), self.description.clone());
@@ -293,9 +303,13 @@ impl Fetch {
             }),
         }));
         let stored = match self.which {
-            Which::Stale => Some(Arc::new(Mutex::new(Reader::open(&self.path)?))),
+            Which::Stale => Some(Refresh {
+                reader: Arc::new(Mutex::new(Reader::open(&self.path)?)),
+                known: if self.prune { Arc::default() } else { Arc::clone(&known) },
+            }),
             _ => None,
         };
+        drop(known);
         let slot = |_| {
             let slot = Slot {
                 desk: Arc::clone(&desk),
@@ -314,20 +328,50 @@ impl Fetch {
             let slots = Note { job: vec![("slots", Some(desk.slots().to_string()))], ..Note::default() };
             // Where the file has been closed, it says why.
             let _ = rows.note(slots).await;
-            self.finish(&scope, desk.ended()).await
+            self.finish(&scope, desk.ended(), plan).await
         });
         Ok(())
     }
 
+    /// Says what is about to happen.
+    fn announce(&self, scope: &Scope, total: u64, wanted: u64) {
+        let before = self.progress.now().before;
+        let there = if self.which == Which::Stale { before + wanted } else { before };
+        let zooms = self.job.wanted.zooms().map(|zooms| format!(" at zooms {} to {}", zooms.start(), zooms.end()));
+        let what = match self.which {
+            Which::Missing => "to fetch",
+            Which::Failed => "that failed to try again",
+            Which::Stale => "to ask for changes of",
+        };
+        let path = self.deliver.as_ref().unwrap_or(&self.path).display();
+        scope.say(format!(
+            "{path}: {}{}, {} there, {} {what}",
+            count(total, "tile"),
+            zooms.unwrap_or_default(),
+            number(there),
+            number(wanted),
+        ));
+    }
+
     /// All has been asked for, or the server or a stop has ended it.
-    async fn finish(&self, scope: &Scope, order: Option<Order>) -> Result {
+    async fn finish(&self, scope: &Scope, order: Option<Order>, plan: Plan) -> Result {
         let numbers = self.progress.now();
         let finished = numbers.left() == 0;
+        if finished && self.which != Which::Missing {
+            // This run asked for a part of them only.
+            let path = self.path.clone();
+            let count = move |_| Ok(plan.total() - plan.count_in(&Reader::open(&path)?.known()?.there()));
+            self.progress.missing(scope.spawn_blocking("count", count).await?);
+        }
+        let missing = self.progress.now().missing;
         match &order {
             Some(order @ Order::ComeBack { .. }) => scope.exit_status(status::COME_BACK, order.to_string()),
             Some(order) => scope.exit_status(status::REFUSED, order.to_string()),
             None if finished && numbers.failures() > 0 => {
-                scope.exit_status(status::FAILED_TILES, format!("{} failed", count(numbers.failures(), "tile")));
+                scope.exit_status(status::INCOMPLETE, format!("{} failed", count(numbers.failures(), "tile")));
+            }
+            None if finished && missing > 0 => {
+                scope.exit_status(status::INCOMPLETE, format!("{} missing", count(missing, "tile")));
             }
             None => {}
         }
@@ -476,7 +520,8 @@ impl Fetch {
     /// What the file says of itself.
     fn metadata(&self, source: &Source, says: &Metadata) -> Metadata {
         let mut metadata = Metadata::new();
-        let name = self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = self.deliver.as_ref().unwrap_or(&self.path);
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let named = source.name.as_deref().or(says.value("name")).unwrap_or(&name);
         metadata.set("name", named);
         for (name, value) in [("description", &source.description), ("attribution", &source.attribution)] {
@@ -486,13 +531,19 @@ impl Fetch {
             metadata.set("json", format!("{{\"vector_layers\":{layers}}}"));
         }
         if let (Some([w, s, e, n]), Some(zooms)) = (self.job.wanted.bounds(), self.job.wanted.zooms()) {
+            // What an adopted file says of its tiles stays true.
+            let [west, south, east, north] = says.bounds().map_or([w, s, e, n], Bounds::degrees);
+            let [w, s, e, n] = [w.min(west), s.min(south), e.max(east), n.max(north)];
+            let said = |name| says.value(name).and_then(|zoom| zoom.trim().parse::<u8>().ok());
+            let first = said("minzoom").map_or(*zooms.start(), |zoom| zoom.min(*zooms.start()));
+            let last = said("maxzoom").map_or(*zooms.end(), |zoom| zoom.max(*zooms.end()));
             let degrees = |degrees: f64| format!("{}", (degrees * 1e7).round() / 1e7);
             let [west, south, east, north] = [w, s, e, n].map(degrees);
             metadata.set("bounds", format!("{west},{south},{east},{north}"));
             let center = [(w + e) / 2.0, (s + n) / 2.0].map(degrees);
-            metadata.set("center", format!("{},{},{}", center[0], center[1], zooms.start()));
-            metadata.set("minzoom", zooms.start().to_string());
-            metadata.set("maxzoom", zooms.end().to_string());
+            metadata.set("center", format!("{},{},{first}", center[0], center[1]));
+            metadata.set("minzoom", first.to_string());
+            metadata.set("maxzoom", last.to_string());
         }
         metadata
     }
@@ -549,7 +600,12 @@ impl LastWords {
                 format!("{stored} stored in {}, {}, {}/s", span(took), bytes(safe.bytes), number(rate))
             }
         };
-        for (many, what) in [(safe.unchanged, "unchanged"), (safe.empty, "empty"), (numbers.failures(), "failed")] {
+        for (many, what) in [
+            (safe.unchanged.saturating_sub(numbers.gone), "unchanged"),
+            (safe.empty, "empty"),
+            (numbers.gone, "gone at the server and kept"),
+            (numbers.failures(), "failed"),
+        ] {
             if many > 0 {
                 line.push_str(&format!(", {} {what}", number(many)));
             }
@@ -575,6 +631,8 @@ impl LastWords {
             } else {
                 line.push_str(&format!("; try those again with: tiles get {path} --failed"));
             }
+        } else if numbers.missing > 0 {
+            line.push_str(&format!("; {} missing, fetch them with: tiles get {path}", number(numbers.missing)));
         } else if numbers.wanted > 0 {
             line.push_str("; all there");
         }

@@ -3,6 +3,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use serde_json::Value;
+use twox_hash::XxHash3_128;
 
 use crate::{
     area::Area,
@@ -285,22 +286,9 @@ impl Job {
         NAMES.into_iter().zip(values).chain(rest).collect()
     }
 
-    /// All of it as one line of JSON, for [`Self::from_text`].
-    pub fn text(&self) -> String {
-        let kept = self.kept().into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
-        Value::Object(kept.collect()).to_string()
-    }
-
-    /// Reads what [`Self::text`] wrote.
-    ///
-    /// # Errors
-    /// It is not that.
-    pub fn from_text(text: &str) -> Result<Option<Self>, JobError> {
-        let value: Value = serde_json::from_str(text).map_err(|_| JobError::Damaged { name: "job" })?;
-        let get = |name: &str| Ok::<_, JobError>(value[name].as_str().map(str::to_owned));
-        Self::read(get).map_err(|error| match error {
-            ReadError::File(error) | ReadError::Job(error) => error,
-        })
+    /// What tells this job from another one: where from and which tiles, as a checksum that tells neither.
+    pub fn checksum(&self) -> String {
+        format!("{:032x}", XxHash3_128::oneshot(format!("{} {}", self.source(), self.wanted.text()).as_bytes()))
     }
 
     /// Reads what was kept, by name; none where nothing was.
@@ -345,7 +333,8 @@ impl Job {
 
 /// Whether an address is that of a description, because nothing in it tells one tile from another.
 pub fn is_description(url: &str) -> bool {
-    let tells = ["{x}", "{y}", "{-y}", "{q}", "{bbox-epsg-3857}", "{z}", "{zoom}", "{TileRow}", "{TileCol}"];
+    let tells =
+        ["{x}", "{y}", "{-y}", "{q}", "{quadkey}", "{bbox-epsg-3857}", "{z}", "{zoom}", "{TileRow}", "{TileCol}"];
     !tells.iter().any(|placeholder| url.contains(placeholder))
 }
 

@@ -594,12 +594,12 @@ fn finishing_changes_nothing_before_all_of_it_is_done() {
     writer.close().unwrap();
     let before = fs::read(&path).unwrap();
     // In the way of the copy, and not to be removed.
-    fs::create_dir(folder.path().join("a.mbtiles.part")).unwrap();
+    fs::create_dir(folder.path().join(".tiles-part-a.mbtiles")).unwrap();
 
     finish(&path).unwrap_err();
     assert!(fs::read(&path).unwrap() == before);
-    fs::remove_dir(folder.path().join("a.mbtiles.part")).unwrap();
-    for left in ["a.mbtiles.part", "a.mbtiles.part.part", "a.mbtiles.part-journal"] {
+    fs::remove_dir(folder.path().join(".tiles-part-a.mbtiles")).unwrap();
+    for left in [".tiles-part-a.mbtiles", ".tiles-more-a.mbtiles", ".tiles-part-a.mbtiles-journal"] {
         fs::write(folder.path().join(left), "left by a crash").unwrap();
     }
     finish(&path).unwrap();

@@ -34,6 +34,7 @@ pub(crate) fn command() -> Command {
             arg!(--failed "Ask only for the tiles that failed"),
             arg!(--refresh "Ask whether what is there is still good, as far as it is not known to be")
                 .conflicts_with("failed"),
+            arg!(--prune "With --refresh: take out what the server does not have any more").requires("refresh"),
             arg!(--"replace-source" "The tiles that are missing come from another source than those that are there"),
             arg!(--adopt "Add to an MBTiles file that another program made, or that was finished"),
             schema_of("How a new file keeps bodies: one each, or equal ones once"),
@@ -88,9 +89,10 @@ pub(crate) fn command() -> Command {
 }
 
 const AFTER_GET: &str = "\
-Exit status: 0 all there; 3 some tiles failed; 4 the server wants to be left alone for more than an hour; 5 the server refuses, or was
-never reached; 78 wrong arguments or a file that cannot be used; 80 a source that cannot be read, or does not allow it; 130 stopped by
-Ctrl+C, 143 by SIGTERM: the same command goes on.
+Exit status: 0 all there; 3 tiles are missing, because they failed or because this run asked for a part only; 4 the server wants to be
+left alone for more than an hour; 5 the server refuses, or was never reached; 78 wrong arguments or a file that cannot be used; 80 a
+source that cannot be read, or does not allow it; 81 the file could not be written; 82 something hung and was given up; 83 given up by
+a third Ctrl+C; 130 stopped by Ctrl+C, 143 by SIGTERM. After all of them the same command goes on.
 
 Secrets: `${NAME}` in the template or a header is taken from the environment, `{apikey}` from TILES_APIKEY or --apikey-file, and
 `--header 'Name: @FILE'` from a file. They are written nowhere.";
@@ -227,7 +229,12 @@ pub(crate) fn block(zoom: u8, x: &str, y: &str) -> Result<Area, Wrong> {
 }
 
 fn polygon(path: &Path, buffer: Option<f64>) -> Result<Area, Wrong> {
-    let text = fs::read_to_string(path).map_err(|error| Wrong {
+    // A pipe would be waited for.
+    let is_file = fs::metadata(path).and_then(|found| match found.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("it is no file")),
+    });
+    let text = is_file.and_then(|()| fs::read_to_string(path)).map_err(|error| Wrong {
         what: format!("--polygon {}: {error}", path.display()),
         hint: "name a GeoJSON file that can be read".to_owned(),
     })?;

@@ -12,8 +12,9 @@ use std::{
 use clap::ArgMatches;
 use softstop::{BoxError, Result};
 use tiles::{
+    convert::MADE_FOR,
     fetch::{Manners, Patience, Progress},
-    get::{Config, JOB, ParseTemplate, Which, service},
+    get::{Config, ParseTemplate, Which, service},
     job::{Job, ReadError, Request, is_description},
     mbtiles::Schema,
     net, policy,
@@ -45,6 +46,7 @@ pub(crate) struct Get {
     schema: Schema,
     permitted: bool,
     total: Duration,
+    prune: bool,
 }
 
 pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
@@ -74,6 +76,7 @@ pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
         adopt: matches.get_flag("adopt"),
         schema: args::schema(matches),
         permitted: matches.get_flag("i-have-permission"),
+        prune: matches.get_flag("prune"),
         total: Duration::from_secs(matches.get_one::<u64>("timeout").copied().unwrap_or(30)),
     })))
 }
@@ -116,13 +119,13 @@ impl Get {
             return Ok(None);
         }
         let reader = hinted!(Reader::open(&self.out))?;
-        let made_by = hinted!(reader.metadata())?.value(JOB).map(Job::from_text);
-        if let (Some(Ok(Some(before))), true) = (made_by, self.which != Which::Stale) {
-            let now = job(Some(before.clone()), self.request.clone())?;
-            if now.wanted == before.wanted {
-                let tiles = hinted!(reader.known())?.stored.len();
-                return Ok(Some(format!("{} there, nothing to do", tiles::words::count(tiles, "tile"))));
-            }
+        let made_for = hinted!(reader.metadata())?.value(MADE_FOR).map(str::to_owned);
+        let asks_nothing = self.request.url.is_none() && self.request.area.is_none() && self.request.zooms.is_none();
+        if let (Some(made_for), true) = (made_for, self.which != Which::Stale)
+            && (asks_nothing || job(None, self.request.clone()).is_ok_and(|job| job.checksum() == made_for))
+        {
+            let tiles = hinted!(reader.known())?.stored.len();
+            return Ok(Some(format!("{} there, nothing to do", tiles::words::count(tiles, "tile"))));
         }
         if self.which == Which::Stale {
             return Err(Wrong {
@@ -135,9 +138,13 @@ impl Get {
     }
 
     fn config(self) -> Result<Config> {
-        let Self { out, request, which, adopt, schema, permitted, total } = self;
+        let Self { out, request, which, adopt, schema, permitted, total, prune } = self;
         let deliver = (Kind::of(&out) == Kind::Pmtiles).then(|| out.clone());
         let out = if deliver.is_some() { part(&out) } else { out };
+        if fs::metadata(&out).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let what = format!("{} is neither a file nor a folder", out.display());
+            return Err(Wrong { what, hint: "name a file, such as map.mbtiles".to_owned() }.into());
+        }
         let replaced = request.replace_source;
         let before = read(&out)?;
         let source_before = before.as_ref().map(Job::source);
@@ -160,6 +167,10 @@ impl Get {
         let agent = job.agent.as_deref().unwrap_or(AGENT);
         let manners = Manners::new(agent, &job.headers, &environment)?;
         let connect = net::internet(job.ca.as_deref().map(Path::new))?;
+        if let Some(host) = template.iter().flat_map(Template::hosts).find(|host| host.contains('*')) {
+            let what = format!("the host {host} comes from the environment, so nobody sees whom this asks");
+            return Err(Wrong { what, hint: "write the host into --url".to_owned() }.into());
+        }
         if let Some(template) = &template
             && policy::check(&template.hosts(), u64::MAX, permitted).is_err()
         {
@@ -167,12 +178,9 @@ impl Get {
             hinted!(policy::check(&template.hosts(), total, permitted))?;
         }
         // All that can be wrong with what was said is known: only now a file is made.
-        let mut file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
-        if replaced && source_before.is_some_and(|before| before != job.source()) {
-            // What one source does not have, another may.
-            hinted!(file.forget_empty())?;
-            hinted!(file.forget_failed())?;
-        }
+        let file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
+        // What one source does not have, another may.
+        let renew = replaced && source_before.is_some_and(|before| before != job.source());
         let parse: ParseTemplate = Arc::new(|job: &Job| Ok(parse(job)?));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Config {
@@ -191,6 +199,8 @@ impl Get {
             seed: u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32,
             progress: Arc::new(Progress::default()),
             deliver,
+            renew,
+            prune,
         })
     }
 }

@@ -58,12 +58,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
     if left > 0 {
         let slots = u64::from(job.concurrent.min(CONCURRENT));
         let rate = job.rate.unwrap_or(f64::INFINITY).min((slots * 1000 / ANSWER_MS) as f64);
-        let time = Duration::from_secs_f64(left as f64 / rate);
+        let time = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
         let how = format!("{}/s: {slots} at once, {ANSWER_MS} ms each", number(rate.max(1.0) as u64));
         print(&format!("time: about {} ({how})", span(time)));
     }
     if let (true, Ok(Some(template))) = (named, job.template(&job.url, Some("-"), &|_| Some("-".to_owned())))
-        && let Err(forbidden) = policy::check(&template.hosts(), left, false)
+        && let Err(forbidden) = policy::check(&template.hosts(), total, false)
     {
         print(&format!("note: {forbidden}; {}", forbidden.hint()));
     }

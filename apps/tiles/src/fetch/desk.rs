@@ -226,6 +226,11 @@ impl Desk {
         }
     }
 
+    /// A tile that is stored is not at the server any more.
+    pub(crate) fn gone(&self) {
+        self.progress.gone();
+    }
+
     /// A request was given up.
     pub(crate) fn dropped(&self) {
         let now = self.now();

@@ -46,6 +46,10 @@ pub struct Numbers {
     pub arrived: Committed,
     /// What of it is safe in the file.
     pub safe: Committed,
+    /// Tiles that the server does not have any more, and that stay.
+    pub gone: u64,
+    /// Tiles of the area that are missing after a run that asked for a part of them.
+    pub missing: u64,
     /// Failures of this run that stay, by class.
     pub failed: BTreeMap<Class, u64>,
     /// Answers after which a tile was asked for again, by class.
@@ -136,6 +140,18 @@ impl Progress {
 
     pub(crate) fn trouble(&self, class: Class) {
         *self.numbers().again.entry(class).or_default() += 1;
+    }
+
+    /// What arrived as empty stays as it was.
+    pub(crate) fn gone(&self) {
+        let mut numbers = self.numbers();
+        numbers.gone += 1;
+        numbers.arrived.empty -= 1;
+        numbers.arrived.unchanged += 1;
+    }
+
+    pub(crate) fn missing(&self, missing: u64) {
+        self.numbers().missing = missing;
     }
 
     pub(crate) fn paused(&self) {

@@ -55,6 +55,8 @@ pub(crate) fn fetching(to: &mut Service, folder: &Path, connect: Connect) -> Res
         seed: 3,
         progress: Arc::new(Progress::default()),
         deliver: None,
+        renew: false,
+        prune: false,
     };
     service(to, config);
     Ok(())
