@@ -397,6 +397,12 @@ pub fn verify(path: &Path) -> Result<Verified, StoreError> {
             Err(error) => return Err(error),
         }
     }
+    if let Reader::Pmtiles(file) = &reader {
+        let (counted, said) = (verified.tiles.values().sum::<u64>(), file.header().tiles);
+        if said > 0 && said != counted {
+            verified.damage.push(format!("its header says {said} tiles, there are {counted}"));
+        }
+    }
     if let Reader::Folder(folder) = &reader {
         for tile in folder.known()?.stored.ranges().flatten().filter_map(Tile::from_id) {
             if folder.body(tile)?.is_none() {
