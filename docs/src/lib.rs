@@ -31,6 +31,7 @@ pages! {
     Blocking: "blocking.md"
     ChildProcess: "child-process.md"
     ThirdPartyClient: "third-party-client.md"
+    FiniteJob: "finite-job.md"
     SecondCtrlC: "second-ctrl-c.md"
     Save: "save.md"
     Container: "container.md"

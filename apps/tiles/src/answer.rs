@@ -39,6 +39,8 @@ use crate::{
 pub const REDIRECTS: u8 = 5;
 /// The longest pause that is waited for, and how long nothing may come before the job ends.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// No tile and no page is shorter.
+const SHORTEST: usize = 16;
 /// So often HTTP/2 may turn a request away before that counts: connections end, but not one after the other.
 const TURNED_AWAY: u8 = 8;
 /// After so many results it is looked at how many are no tiles.
@@ -206,7 +208,8 @@ impl Answers {
         let failure = |class, text| Failure { class, status: Some(status), text };
         let fine = |fate| (fate, Load::Fine);
         match status {
-            200 | 203 if end == End::Cut => {
+            // Nothing tells whether what ended with its connection was meant to be so short.
+            200 | 203 if end == End::Cut || end == End::Closed && body.len() < SHORTEST => {
                 (self.retries.again(now, tries, failure(Class::Cut, String::new())), Load::Trouble)
             }
             200 | 203 if body.is_empty() => fine(Fate::Empty),

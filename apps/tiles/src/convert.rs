@@ -5,10 +5,10 @@
 //! tiles lie and what they are, is added. Of a job nothing goes over: the target is finished.
 //!
 //! # Guarantees
-//! - The target has its name when it is whole. Ended, or after an error, nothing is left of it; after a crash `NAME.part`, which the next
+//! - The target has its name when it is whole. Ended, or after an error, nothing is left of it; after a crash `.tiles-part-NAME`, which the next
 //!   attempt takes away.
 //! - What has the target's name is not touched, unless it is to be replaced; then it goes when the new one is whole. Of a folder that is
-//!   replaced, a crash between two renames leaves `NAME.old`.
+//!   replaced, a crash between two renames leaves `.tiles-old-NAME`.
 //! - The source is not changed. It may be written meanwhile; then the tiles are those that were there at the beginning.
 
 mod target;
@@ -22,6 +22,9 @@ use crate::{
     mbtiles::Schema,
     store::{Http, Kind, Metadata, Reader, Row, StoreError, What, extents::Extents},
 };
+
+/// Under this name PMTiles say, as a checksum, for which job they were made.
+pub const MADE_FOR: &str = "tiles_made_for";
 
 /// So many tiles go over at once.
 const GROUP: usize = 250;
@@ -94,14 +97,17 @@ pub fn convert(
     if each(&progress).is_break() {
         return Ok(None);
     }
-    describe(&mut metadata, format, &extents, from);
+    describe(&mut metadata, format, &extents, from, Kind::of(to));
     target.finish(&metadata).map(|()| Some(progress))
 }
 
 /// Completes what the source says of itself.
-fn describe(metadata: &mut Metadata, format: Option<Format>, extents: &Extents, from: &Path) {
-    // It is of the file that it stands in.
+fn describe(metadata: &mut Metadata, format: Option<Format>, extents: &Extents, from: &Path, to: Kind) {
+    // They are of the file that they stand in.
     metadata.set("agg_tiles_hash", "");
+    if to != Kind::Pmtiles {
+        metadata.set(MADE_FOR, "");
+    }
     if let Some(format) = format {
         metadata.set("format", format.name());
     }

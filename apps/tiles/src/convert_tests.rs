@@ -84,7 +84,9 @@ fn all_nine_ways_keep_tiles_and_metadata() {
         }
     }
     assert!(
-        !names(&folder).iter().any(|name| name.contains(".part") || name.contains(".lock") || name.contains("journal")),
+        !names(&folder)
+            .iter()
+            .any(|name| name.contains(".tiles-") || name.contains(".lock") || name.contains("journal")),
         "{:?}",
         names(&folder)
     );
@@ -160,18 +162,25 @@ fn what_a_crash_left_of_either_file_does_no_harm() {
     let path = |name: &str| folder.path().join(name);
     let tiles = source(&path("job.mbtiles"), 60);
     source(&path("old.mbtiles"), 60);
-    for left in ["old.mbtiles.part", "old.mbtiles.part-journal", "old.mbtiles-journal", "old.mbtiles.lock"] {
+    for left in
+        [".tiles-part-old.mbtiles", ".tiles-part-old.mbtiles-journal", "old.mbtiles-journal", "old.mbtiles.lock"]
+    {
         fs::write(path(left), "left behind").unwrap();
     }
-    fs::create_dir_all(path("dir.part/1/0")).unwrap();
-    fs::write(path("dir.part/1/0/0.jpg"), jpeg("left")).unwrap();
+    fs::create_dir_all(path(".tiles-part-dir/1/0")).unwrap();
+    fs::write(path(".tiles-part-dir/1/0/0.jpg"), jpeg("left")).unwrap();
+
+    // What others call so stays.
+    fs::create_dir(path("dir.part")).unwrap();
+    fs::create_dir(path("dir.old")).unwrap();
+    fs::write(path("old.mbtiles.part"), "of a person").unwrap();
 
     convert(&path("job.mbtiles"), &path("old.mbtiles"), &Options { replace: true, ..Options::default() }, go_on)
         .unwrap();
     convert(&path("job.mbtiles"), &path("dir"), &Options::default(), go_on).unwrap();
 
     assert!(read(&path("old.mbtiles")) == tiles && read(&path("dir")) == tiles);
-    assert_eq!(names(&folder), ["dir", "job.mbtiles", "old.mbtiles"]);
+    assert_eq!(names(&folder), ["dir", "dir.old", "dir.part", "job.mbtiles", "old.mbtiles", "old.mbtiles.part"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The component that asks: slots, each with a connection of its own, share one desk that says which tile is next.
+//! The component that asks: slots share one desk that says which tile is next, and the connections of one client.
 
 pub(crate) mod body;
 pub(crate) mod client;
@@ -25,11 +25,11 @@ use self::{
     desk::{Desk, Next, Ticket},
 };
 use crate::{
-    answer::Tries,
+    answer::{Broken, Tries},
     check::Format,
     grid::Tile,
     keep::{Note, Rows},
-    store::{Http, Metadata, Reader},
+    store::{Http, Known, Metadata, Reader, Row, What},
 };
 
 /// Asks for one tile after another until there is nothing left to do, or the stop comes.
@@ -38,7 +38,16 @@ pub(crate) struct Slot {
     pub(crate) client: Arc<Client>,
     pub(crate) rows: Rows,
     /// Where a refresh looks up what is stored.
-    pub(crate) stored: Option<Arc<std::sync::Mutex<Reader>>>,
+    pub(crate) stored: Option<Refresh>,
+}
+
+/// What a refresh knows of the tiles that are there.
+#[derive(Clone)]
+pub(crate) struct Refresh {
+    /// Where it is looked up how fresh they are.
+    pub(crate) reader: Arc<std::sync::Mutex<Reader>>,
+    /// Those that stay even if the server does not have them any more.
+    pub(crate) known: Arc<Known>,
 }
 
 impl Slot {
@@ -78,7 +87,7 @@ impl Slot {
     /// Asks for one tile and hands on what came; `false` if nothing more is wanted.
     async fn ask(&self, scope: &Scope, ticket: Ticket) -> Result<bool> {
         let stored = match &self.stored {
-            Some(reader) => look_up(scope, Arc::clone(reader), ticket.tile).await?,
+            Some(refresh) => look_up(scope, Arc::clone(&refresh.reader), ticket.tile).await?,
             None => None,
         };
         let asking = Asking {
@@ -93,11 +102,15 @@ impl Slot {
             self.desk.dropped();
             return Ok(false);
         };
+        let why = if matches!(reply, Err(Broken::Unreachable)) { self.client.why() } else { None };
         let settled = self.desk.answered(ticket, reply, stored.as_ref(), unix());
         if let Some(words) = settled.words {
-            scope.say(words);
+            scope.say(match why {
+                Some(why) => format!("{words} ({why})"),
+                None => words,
+            });
         }
-        if let Some(row) = settled.row
+        if let Some(row) = settled.row.map(|row| self.keep(row))
             && self.rows.send(row).await.is_err()
         {
             return Ok(false);
@@ -111,11 +124,24 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// A server that does not have a tile any more, for a day or for good, takes nothing away.
+    fn keep(&self, row: Row) -> Row {
+        match (row.what, &self.stored) {
+            (What::Empty { http, .. }, Some(refresh)) if refresh.known.stored.contains(row.tile.id()) => {
+                self.desk.gone();
+                Row { tile: row.tile, what: What::Unchanged { http } }
+            }
+            (what, _) => Row { tile: row.tile, what },
+        }
+    }
+}
+
 /// What the file says of tiles of this format.
 pub(crate) fn is(format: Format) -> Note {
     let mut metadata = Metadata::new();
     metadata.set("format", format.name());
-    Note { job: Vec::new(), metadata }
+    Note { metadata, ..Note::default() }
 }
 
 async fn look_up(scope: &Scope, reader: Arc<std::sync::Mutex<Reader>>, tile: Tile) -> Result<Option<Http>> {

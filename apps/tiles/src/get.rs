@@ -18,19 +18,20 @@ use softstop::{BoxError, Flag, Result, Scope, Service};
 
 use crate::{
     address::Address,
-    answer::{Order, REDIRECTS},
+    answer::{Broken, Class, End, Order, REDIRECTS},
     check::Format,
     convert::{self, convert},
     fetch::{
-        Manners, Patience, Progress, Slot,
+        Manners, Patience, Progress, Refresh, Slot,
         client::{Asking, Client},
         desk::{Desk, Setup},
         unix,
     },
-    grid::Tile,
+    grid::{Bounds, Tile},
     ids::IdSet,
     job::{Job, Resolved, is_description},
     keep::{self, Note, Rows},
+    mbtiles::Schema,
     net::Connect,
     pace::Pace,
     plan::Plan,
@@ -38,24 +39,24 @@ use crate::{
     source::{Capabilities, Source},
     store::{Known, Metadata, Reader, Store},
     template::Template,
-    words::{bytes, count, number, span},
+    words::{bytes, count, number, shown, span},
 };
 
 /// Exit statuses of `tiles get` besides those of every service.
 pub mod status {
-    /// All tiles of the job were asked for, and some have failed.
-    pub const FAILED_TILES: u8 = 3;
+    /// All that this run was to ask for was asked for, and tiles of the job are missing: they failed, or were not asked for.
+    pub const INCOMPLETE: u8 = 3;
     /// The server wants to be left alone for more than an hour.
     pub const COME_BACK: u8 = 4;
     /// The server does not want this job, or could not be reached.
     pub const REFUSED: u8 = 5;
 }
 
-/// Under this name PMTiles say which job made them.
-pub const JOB: &str = "tiles_job";
-
 /// Requests at once that a job begins with.
 const FIRST_SLOTS: u32 = 4;
+
+/// The longest pause before a description is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Which tiles are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +102,10 @@ pub struct Config {
     pub progress: Arc<Progress>,
     /// PMTiles cannot be added to: they are made of the file when all is there, and the file goes. Its name is then that of a part.
     pub deliver: Option<PathBuf>,
+    /// Another source is asked than before: what that one said of tiles is forgotten.
+    pub renew: bool,
+    /// A refresh takes out what the server does not have any more.
+    pub prune: bool,
 }
 
 /// Makes a template of a job that has been resolved.
@@ -139,7 +144,9 @@ pub fn service(s: &mut Service, config: Config) {
 
     let (shown, shown_ending, batch) = (Arc::clone(&progress), Arc::clone(&ending), job.batch);
     let (part, deliver) = (path.clone(), config.deliver);
-    let words = LastWords { path: deliver.clone().unwrap_or_else(|| path.clone()), part: deliver.is_some(), which };
+    let flat = deliver.is_none() && matches!(&file, Store::Mbtiles(file) if file.schema() == Schema::Flat);
+    let words =
+        LastWords { path: deliver.clone().unwrap_or_else(|| path.clone()), part: deliver.is_some(), flat, which };
     let show = s.component("show", (), async move |scope, ()| {
         if log_every.is_some() || batch.is_some() {
             let progress = Arc::clone(&shown);
@@ -186,6 +193,8 @@ pub fn service(s: &mut Service, config: Config) {
         progress,
         ending,
         deliver,
+        renew: config.renew,
+        prune: config.prune,
     };
     let (connect, patience) = (config.connect, config.patience);
     let job = s.component("fetch", store, async move |scope, stored| {
@@ -234,12 +243,18 @@ struct Fetch {
     progress: Arc<Progress>,
     ending: Arc<Mutex<Ending>>,
     deliver: Option<PathBuf>,
+    renew: bool,
+    prune: bool,
 }
 
 impl Fetch {
     async fn start(mut self, scope: &Scope, client: Arc<Client>, stored: Stored) -> Result {
-        let Stored { rows, known, stale, says } = stored;
-        let (template, source) = self.resolve(&client).await?;
+        let Stored { rows, mut known, mut stale, says } = stored;
+        if self.renew {
+            stale = Arc::new(known.stored.clone());
+            known = Arc::new(Known { stored: known.stored.clone(), ..Known::default() });
+        }
+        let (template, source) = self.resolve(scope, &client).await?;
         if let (Some(there), Some(wanted)) = (template.zooms(), self.job.wanted.zooms()) {
             Source { zooms: Some(there), ..Source::default() }.check_zooms(&wanted)?;
         }
@@ -254,22 +269,24 @@ impl Fetch {
             metadata.set("format", format.name());
         }
         if self.deliver.is_some() {
-            metadata.set(JOB, self.job.text());
+            metadata.set(convert::MADE_FOR, self.job.checksum());
         }
-        rows.note(Note { job: self.job.kept(), metadata }).await.map_err(|_| "the file has been closed")?;
+        let note = Note { forget: self.renew, job: self.job.kept(), metadata };
+        rows.note(note).await.map_err(|_| "the file has been closed")?;
 
         let (todo, wanted) = self.todo(scope, &plan, total, &known, &stale).await?;
-        drop(known);
         if wanted == 0 {
-            scope.spawn_with("job", async move |scope| self.finish(&scope, None).await);
+            scope.spawn_with("job", async move |scope| self.finish(&scope, None, plan).await);
             return Ok(());
         }
+        self.announce(scope, total, wanted);
         let ceiling = self.job.concurrent;
         let start = self.job.slots.unwrap_or(FIRST_SLOTS).min(ceiling);
         let (manners, mask, described) = (self.manners.clone(), template.clone(), self.description.clone());
         // What is sent to the server that a person named goes to no other that it named.
         let named = if is_description(&self.job.url) { Address::parse(&self.job.url) } else { None };
         let elsewhere = named.zip(first_address(&template)).is_some_and(|(named, asked)| !named.same_origin(&asked));
+        let hosts = template.hosts();
         let desk = Arc::new(Desk::new(Setup {
             todo,
             template,
@@ -277,6 +294,7 @@ impl Fetch {
             learns: format.is_none(),
             pace: Pace::new(start, ceiling, self.job.rate),
             seed: self.seed,
+            keeps: policy::keeps(&hosts),
             progress: Arc::clone(&self.progress),
             elsewhere,
             mask: Box::new(move |text| {
@@ -285,9 +303,13 @@ impl Fetch {
             }),
         }));
         let stored = match self.which {
-            Which::Stale => Some(Arc::new(Mutex::new(Reader::open(&self.path)?))),
+            Which::Stale => Some(Refresh {
+                reader: Arc::new(Mutex::new(Reader::open(&self.path)?)),
+                known: if self.prune { Arc::default() } else { Arc::clone(&known) },
+            }),
             _ => None,
         };
+        drop(known);
         let slot = |_| {
             let slot = Slot {
                 desk: Arc::clone(&desk),
@@ -306,20 +328,50 @@ impl Fetch {
             let slots = Note { job: vec![("slots", Some(desk.slots().to_string()))], ..Note::default() };
             // Where the file has been closed, it says why.
             let _ = rows.note(slots).await;
-            self.finish(&scope, desk.ended()).await
+            self.finish(&scope, desk.ended(), plan).await
         });
         Ok(())
     }
 
+    /// Says what is about to happen.
+    fn announce(&self, scope: &Scope, total: u64, wanted: u64) {
+        let before = self.progress.now().before;
+        let there = if self.which == Which::Stale { before + wanted } else { before };
+        let zooms = self.job.wanted.zooms().map(|zooms| format!(" at zooms {} to {}", zooms.start(), zooms.end()));
+        let what = match self.which {
+            Which::Missing => "to fetch",
+            Which::Failed => "that failed to try again",
+            Which::Stale => "to ask for changes of",
+        };
+        let path = self.deliver.as_ref().unwrap_or(&self.path).display();
+        scope.say(format!(
+            "{path}: {}{}, {} there, {} {what}",
+            count(total, "tile"),
+            zooms.unwrap_or_default(),
+            number(there),
+            number(wanted),
+        ));
+    }
+
     /// All has been asked for, or the server or a stop has ended it.
-    async fn finish(&self, scope: &Scope, order: Option<Order>) -> Result {
+    async fn finish(&self, scope: &Scope, order: Option<Order>, plan: Plan) -> Result {
         let numbers = self.progress.now();
         let finished = numbers.left() == 0;
+        if finished && self.which != Which::Missing {
+            // This run asked for a part of them only.
+            let path = self.path.clone();
+            let count = move |_| Ok(plan.total() - plan.count_in(&Reader::open(&path)?.known()?.there()));
+            self.progress.missing(scope.spawn_blocking("count", count).await?);
+        }
+        let missing = self.progress.now().missing;
         match &order {
             Some(order @ Order::ComeBack { .. }) => scope.exit_status(status::COME_BACK, order.to_string()),
             Some(order) => scope.exit_status(status::REFUSED, order.to_string()),
             None if finished && numbers.failures() > 0 => {
-                scope.exit_status(status::FAILED_TILES, format!("{} failed", count(numbers.failures(), "tile")));
+                scope.exit_status(status::INCOMPLETE, format!("{} failed", count(numbers.failures(), "tile")));
+            }
+            None if finished && missing > 0 => {
+                scope.exit_status(status::INCOMPLETE, format!("{} missing", count(missing, "tile")));
             }
             None => {}
         }
@@ -356,15 +408,13 @@ impl Fetch {
         let (plan, known, stale) = (plan.clone(), Arc::clone(known), Arc::clone(stale));
         let (which, progress) = (self.which, Arc::clone(&self.progress));
         let work = move |_| {
-            let mut done = IdSet::new();
-            known.stored.ranges().chain(known.empty.ranges()).for_each(|range| done.insert_range(range));
-            let there = plan.count_in(&done);
+            let mut done = known.there();
+            let (there, empty) = (plan.count_in(&done), plan.count_in(&known.empty));
             let among = |set: &IdSet| {
                 // Only those of this job: an area of an earlier one may have been larger.
-                let tiles = set.ranges().flatten().filter_map(Tile::from_id);
-                let ids: Vec<_> = tiles.filter(|tile| plan.contains(*tile)).collect();
-                let wanted = ids.len() as u64;
-                (Box::new(ids.into_iter()) as Box<dyn Iterator<Item = _> + Send>, wanted)
+                let (wanted, runs) = (plan.count_in(set), set.ranges().collect::<Vec<_>>());
+                let (tiles, plan) = (runs.into_iter().flatten().filter_map(Tile::from_id), plan.clone());
+                (Box::new(tiles.filter(move |tile| plan.contains(*tile))) as Box<dyn Iterator<Item = _> + Send>, wanted)
             };
             Ok(match which {
                 Which::Missing => {
@@ -375,17 +425,17 @@ impl Fetch {
                     let given_up = plan.count_in(&for_good);
                     for_good.ranges().for_each(|range| done.insert_range(range));
                     let wanted = total - there - given_up;
-                    progress.begin(wanted, there, given_up);
+                    progress.begin(wanted, there, empty, given_up);
                     (Box::new(plan.todo(&done)) as Box<dyn Iterator<Item = _> + Send>, wanted)
                 }
                 Which::Failed => {
                     let (tiles, wanted) = among(&known.failed);
-                    progress.begin(wanted, there, 0);
+                    progress.begin(wanted, there, empty, 0);
                     (tiles, wanted)
                 }
                 Which::Stale => {
                     let (tiles, wanted) = among(&stale);
-                    progress.begin(wanted, there - wanted.min(there), 0);
+                    progress.begin(wanted, there - wanted.min(there), empty, 0);
                     (tiles, wanted)
                 }
             })
@@ -394,11 +444,11 @@ impl Fetch {
     }
 
     /// The template, and what the source says of itself if it was asked.
-    async fn resolve(&mut self, client: &Client) -> Result<(Template, Source)> {
+    async fn resolve(&mut self, scope: &Scope, client: &Client) -> Result<(Template, Source)> {
         if let Some(template) = self.template.take() {
             return Ok((template, Source::default()));
         }
-        let text = self.describe(client).await?;
+        let text = self.describe(scope, client).await?;
         let source = if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
             let format = self.job.format.map(|format| match format {
                 Format::Jpeg => "image/jpeg".to_owned(),
@@ -420,43 +470,58 @@ impl Fetch {
         Ok((template, source))
     }
 
-    /// Fetches the description.
-    async fn describe(&self, client: &Client) -> Result<String> {
-        let url = &self.job.url;
-        let not = |why: &str| -> BoxError { format!("cannot read the source {url}: {why}").into() };
+    /// Fetches the description. What may pass is waited for, a few times and not for long.
+    async fn describe(&self, scope: &Scope, client: &Client) -> Result<String> {
+        let mut pauses = [1, 2, 4, 8].map(Duration::from_secs).into_iter();
+        loop {
+            let Undescribed { why, wait } = match self.description(client).await {
+                Ok(text) => return Ok(text),
+                Err(why) => why,
+            };
+            let pause = wait.zip(pauses.next()).map(|(wait, pause)| wait.max(pause));
+            let Some(pause) = pause.filter(|pause| *pause <= LONGEST_WAIT) else {
+                let wait = wait.filter(|wait| !wait.is_zero());
+                let later = wait.map(|wait| format!(": come back in {}", span(wait))).unwrap_or_default();
+                return Err(format!("cannot read the source {}: {why}{later}", self.job.url).into());
+            };
+            scope.say(format!("{why}: the source is asked again in {}", span(pause)));
+            scope.sleep(pause).await?;
+        }
+    }
+
+    /// Asks for the description once.
+    async fn description(&self, client: &Client) -> Result<String, Undescribed> {
+        let not = |why: &str| Undescribed { why: why.to_owned(), wait: None };
+        let passes = |why: String| Undescribed { why, wait: Some(Duration::ZERO) };
         let first = self.description.as_ref().and_then(first_address).ok_or_else(|| not("it is no address"))?;
         let mut address = first.clone();
-        let mut found = Err(not("it redirects without end"));
         for _ in 0..=REDIRECTS {
             let own = address.same_origin(&first);
             let asking = Asking { address: &address, own, format: None, stored: None, forgiving: true };
-            let reply = match client.ask(asking).await {
-                Ok(reply) => reply,
-                Err(broken) => {
-                    found = Err(not(&format!("{broken:?}").to_ascii_lowercase()));
-                    break;
-                }
-            };
+            let reply = client.ask(asking).await.map_err(|broken| match (broken, client.why()) {
+                (Broken::Unreachable, Some(why)) => passes(format!("the server cannot be reached ({why})")),
+                (broken, _) => passes(format!("{broken:?}").to_ascii_lowercase()),
+            })?;
             let to = reply.headers.location.as_deref().and_then(|location| address.join(location));
             match (reply.status, to) {
-                (200, _) => {
-                    found = String::from_utf8(reply.body).map_err(|_| not("it is no text"));
-                    break;
-                }
+                (200, _) if reply.end == End::Cut => return Err(passes("it was cut".to_owned())),
+                (200, _) => return String::from_utf8(reply.body).map_err(|_| not("it is no text")),
                 (301 | 302 | 303 | 307 | 308, Some(to)) => address = to,
                 (status, _) => {
-                    found = Err(not(&format!("the server answers {status}")));
-                    break;
+                    let passing = matches!(status, 408 | 425 | 429 | 500..=599);
+                    let wait = passing.then(|| reply.headers.wait(unix()).unwrap_or_default());
+                    return Err(Undescribed { why: format!("the server answers {status}"), wait });
                 }
             }
         }
-        found
+        Err(not("it redirects without end"))
     }
 
     /// What the file says of itself.
     fn metadata(&self, source: &Source, says: &Metadata) -> Metadata {
         let mut metadata = Metadata::new();
-        let name = self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = self.deliver.as_ref().unwrap_or(&self.path);
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let named = source.name.as_deref().or(says.value("name")).unwrap_or(&name);
         metadata.set("name", named);
         for (name, value) in [("description", &source.description), ("attribution", &source.attribution)] {
@@ -466,16 +531,29 @@ impl Fetch {
             metadata.set("json", format!("{{\"vector_layers\":{layers}}}"));
         }
         if let (Some([w, s, e, n]), Some(zooms)) = (self.job.wanted.bounds(), self.job.wanted.zooms()) {
+            // What an adopted file says of its tiles stays true.
+            let [west, south, east, north] = says.bounds().map_or([w, s, e, n], Bounds::degrees);
+            let [w, s, e, n] = [w.min(west), s.min(south), e.max(east), n.max(north)];
+            let said = |name| says.value(name).and_then(|zoom| zoom.trim().parse::<u8>().ok());
+            let first = said("minzoom").map_or(*zooms.start(), |zoom| zoom.min(*zooms.start()));
+            let last = said("maxzoom").map_or(*zooms.end(), |zoom| zoom.max(*zooms.end()));
             let degrees = |degrees: f64| format!("{}", (degrees * 1e7).round() / 1e7);
             let [west, south, east, north] = [w, s, e, n].map(degrees);
             metadata.set("bounds", format!("{west},{south},{east},{north}"));
             let center = [(w + e) / 2.0, (s + n) / 2.0].map(degrees);
-            metadata.set("center", format!("{},{},{}", center[0], center[1], zooms.start()));
-            metadata.set("minzoom", zooms.start().to_string());
-            metadata.set("maxzoom", zooms.end().to_string());
+            metadata.set("center", format!("{},{},{first}", center[0], center[1]));
+            metadata.set("minzoom", first.to_string());
+            metadata.set("maxzoom", last.to_string());
         }
         metadata
     }
+}
+
+/// Why there is no description.
+struct Undescribed {
+    why: String,
+    /// How long to wait before it may be there, if that passes.
+    wait: Option<Duration>,
 }
 
 /// Where a template leads, for whichever tile.
@@ -494,26 +572,40 @@ struct LastWords {
     path: PathBuf,
     /// Whether the file is only a part of what was asked for.
     part: bool,
+    /// Whether another layout of the file would keep equal bodies once.
+    flat: bool,
     which: Which,
 }
 
 impl LastWords {
     fn say(&self, progress: &Progress, ending: &Ending) -> Vec<String> {
         let numbers = progress.now();
-        let path = self.path.display();
+        let path = shown(&self.path);
         if numbers.wanted == 0 && !ending.finished {
             return Vec::new(); // It never began.
         }
         let safe = numbers.safe;
-        let mut line = match (numbers.wanted, safe.stored + safe.unchanged) {
-            (0, _) => format!("{} there, nothing to do", count(numbers.before, "tile")),
-            (_, stored) => {
+        let mut line = match (numbers.wanted, safe.stored + safe.unchanged + safe.empty) {
+            (0, _) => {
+                let empty = match numbers.empty_before {
+                    0 => String::new(),
+                    empty => format!(" ({} empty)", number(empty)),
+                };
+                format!("{} there{empty}, nothing to do", count(numbers.before, "tile"))
+            }
+            (_, done) => {
                 let took = progress.took();
-                let rate = (stored as f64 / took.as_secs_f64().max(0.001)).round() as u64;
-                format!("{} stored in {}, {}, {}/s", count(stored, "tile"), span(took), bytes(safe.bytes), number(rate))
+                let rate = (done as f64 / took.as_secs_f64().max(0.001)).round() as u64;
+                let stored = count(safe.stored, "tile");
+                format!("{stored} stored in {}, {}, {}/s", span(took), bytes(safe.bytes), number(rate))
             }
         };
-        for (many, what) in [(safe.unchanged, "unchanged"), (safe.empty, "empty"), (numbers.failures(), "failed")] {
+        for (many, what) in [
+            (safe.unchanged.saturating_sub(numbers.gone), "unchanged"),
+            (safe.empty, "empty"),
+            (numbers.gone, "gone at the server and kept"),
+            (numbers.failures(), "failed"),
+        ] {
             if many > 0 {
                 line.push_str(&format!(", {} {what}", number(many)));
             }
@@ -533,7 +625,14 @@ impl LastWords {
             if !classes.is_empty() {
                 line.push_str(&format!(" ({})", classes.join(", ")));
             }
-            line.push_str(&format!("; try those again with: tiles get {path} --failed"));
+            let other_format = numbers.failed.get(&Class::Format).copied().unwrap_or_default();
+            if other_format > 0 && other_format == numbers.failures() {
+                line.push_str("; tiles of another format belong into another file");
+            } else {
+                line.push_str(&format!("; try those again with: tiles get {path} --failed"));
+            }
+        } else if numbers.missing > 0 {
+            line.push_str(&format!("; {} missing, fetch them with: tiles get {path}", number(numbers.missing)));
         } else if numbers.wanted > 0 {
             line.push_str("; all there");
         }
@@ -541,7 +640,7 @@ impl LastWords {
             line.push_str(&format!("; {path} is not made yet: tiles get {path}"));
         }
         lines.push(line);
-        if safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
+        if self.flat && safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
             let share = safe.repeated * 100 / safe.bytes;
             lines.push(format!(
                 "{share} % of these bytes came more than once: `--schema dedup` in a new file would keep them once"

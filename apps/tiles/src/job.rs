@@ -3,6 +3,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use serde_json::Value;
+use twox_hash::XxHash3_128;
 
 use crate::{
     area::Area,
@@ -43,6 +44,8 @@ pub struct Request {
     pub agent: Option<String>,
     /// Where `{apikey}` is read from; without it, the environment.
     pub apikey_file: Option<String>,
+    /// A file with certificates that are trusted as well.
+    pub ca: Option<String>,
     /// Requests at once, at most.
     pub concurrent: Option<u32>,
     /// Requests a second, at most.
@@ -80,6 +83,8 @@ pub struct Job {
     pub agent: Option<String>,
     /// Where `{apikey}` is read from.
     pub apikey_file: Option<String>,
+    /// A file with certificates that are trusted as well.
+    pub ca: Option<String>,
     /// Requests at once, at most.
     pub concurrent: u32,
     /// Requests a second, at most.
@@ -127,33 +132,23 @@ impl Job {
     /// # Errors
     /// Something is missing, or another source is meant than before.
     pub fn new(before: Option<Self>, request: Request, url: Option<String>) -> Result<Self, JobError> {
-        let mut job = match (before, &url) {
-            (Some(before), Some(url)) if before.url != *url && !request.replace_source => {
-                return Err(JobError::OtherSource { before: before.url, now: url.clone() });
-            }
-            (Some(before), _) => before,
-            (None, None) => return Err(JobError::NoSource),
-            (None, Some(url)) => Self {
-                url: url.clone(),
-                resolved: None,
-                layer: None,
-                matrix_set: None,
-                subdomains: None,
-                tms: false,
-                double: false,
-                wanted: Wanted::default(),
-                headers: Vec::new(),
-                agent: None,
-                apikey_file: None,
-                concurrent: CONCURRENT,
-                rate: None,
-                batch: None,
-                format: None,
-                slots: None,
+        let source = before.as_ref().map(Self::source);
+        let mut job = match (before, url) {
+            // Nothing that was said for one server goes to another, least of all a header.
+            (Some(before), Some(url)) if before.url != url => Self {
+                wanted: before.wanted,
+                agent: before.agent,
+                concurrent: before.concurrent,
+                rate: before.rate,
+                batch: before.batch,
+                ..Self::from(url)
             },
+            (Some(before), _) => before,
+            (None, Some(url)) => Self::from(url),
+            (None, None) => return Err(JobError::NoSource),
         };
-        if let Some(url) = url.filter(|url| *url != job.url) {
-            (job.url, job.resolved, job.format, job.slots) = (url, None, None, None);
+        if job.matrix_set != request.matrix_set.clone().or(job.matrix_set.clone()) {
+            job.resolved = None;
         }
         for (here, said) in [
             (&mut job.layer, request.layer),
@@ -161,11 +156,18 @@ impl Job {
             (&mut job.subdomains, request.subdomains),
             (&mut job.agent, request.agent),
             (&mut job.apikey_file, request.apikey_file),
+            (&mut job.ca, request.ca),
         ] {
             *here = said.or(here.take());
         }
         job.tms |= request.tms;
         job.double |= request.double;
+        if let Some(before) = source.filter(|before| *before != job.source()) {
+            if !request.replace_source {
+                return Err(JobError::OtherSource { before, now: job.source() });
+            }
+            (job.resolved, job.format, job.slots) = (None, None, None);
+        }
         job.format = request.format.or(job.format);
         job.rate = request.rate.or(job.rate);
         job.batch = request.batch.or(job.batch);
@@ -177,6 +179,41 @@ impl Job {
         Ok(job)
     }
 
+    /// A job that wants nothing yet.
+    fn from(url: String) -> Self {
+        Self {
+            url,
+            resolved: None,
+            layer: None,
+            matrix_set: None,
+            subdomains: None,
+            tms: false,
+            double: false,
+            wanted: Wanted::default(),
+            headers: Vec::new(),
+            agent: None,
+            apikey_file: None,
+            ca: None,
+            concurrent: CONCURRENT,
+            rate: None,
+            batch: None,
+            format: None,
+            slots: None,
+        }
+    }
+
+    /// What makes the tiles what they are, for a person: where it is another, the tiles are others.
+    pub fn source(&self) -> String {
+        let mut source = self.url.clone();
+        if let Some(layer) = &self.layer {
+            source.push_str(&format!(", layer {layer}"));
+        }
+        for (said, what) in [(self.tms, ", rows from the south"), (self.double, ", double size")] {
+            source.push_str(if said { what } else { "" });
+        }
+        source
+    }
+
     fn want(&mut self, area: Option<Area>, zooms: Option<RangeInclusive<u8>>) -> Result<(), JobError> {
         match (area, zooms, self.wanted.parts()) {
             (None, None, []) => return Err(JobError::NoArea),
@@ -184,8 +221,10 @@ impl Job {
             (Some(area), Some(zooms), _) => self.wanted.add(area, zooms),
             (None, Some(zooms), [(area, _)]) => self.wanted.add(area.clone(), zooms),
             (Some(area), None, [(_, zooms)]) => self.wanted.add(area, zooms.clone()),
-            (None, Some(_), _) => return Err(JobError::NoArea),
-            (Some(_), None, _) => return Err(JobError::NoZooms),
+            (None, Some(_), []) => return Err(JobError::NoArea),
+            (Some(_), None, []) => return Err(JobError::NoZooms),
+            (None, Some(_), _) => return Err(JobError::WhichArea),
+            (Some(_), None, _) => return Err(JobError::WhichZooms),
         }
         Ok(())
     }
@@ -240,28 +279,16 @@ impl Job {
             self.batch.map(|batch| batch.to_string()),
         ];
         let rest = [
+            ("ca", self.ca.clone()),
             ("format", self.format.map(|format| format.name().to_owned())),
             ("slots", self.slots.map(|n| n.to_string())),
         ];
         NAMES.into_iter().zip(values).chain(rest).collect()
     }
 
-    /// All of it as one line of JSON, for [`Self::from_text`].
-    pub fn text(&self) -> String {
-        let kept = self.kept().into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
-        Value::Object(kept.collect()).to_string()
-    }
-
-    /// Reads what [`Self::text`] wrote.
-    ///
-    /// # Errors
-    /// It is not that.
-    pub fn from_text(text: &str) -> Result<Option<Self>, JobError> {
-        let value: Value = serde_json::from_str(text).map_err(|_| JobError::Damaged { name: "job" })?;
-        let get = |name: &str| Ok::<_, JobError>(value[name].as_str().map(str::to_owned));
-        Self::read(get).map_err(|error| match error {
-            ReadError::File(error) | ReadError::Job(error) => error,
-        })
+    /// What tells this job from another one: where from and which tiles, as a checksum that tells neither.
+    pub fn checksum(&self) -> String {
+        format!("{:032x}", XxHash3_128::oneshot(format!("{} {}", self.source(), self.wanted.text()).as_bytes()))
     }
 
     /// Reads what was kept, by name; none where nothing was.
@@ -294,6 +321,7 @@ impl Job {
             headers: headers.as_array().into_iter().flatten().filter_map(text).collect(),
             agent: get("agent")?,
             apikey_file: get("apikey_file")?,
+            ca: get("ca")?,
             concurrent: get("concurrent")?.and_then(|text| text.parse().ok()).unwrap_or(CONCURRENT),
             rate: get("rate")?.and_then(|text| text.parse().ok()),
             batch: get("batch")?.and_then(|text| text.parse().ok()),
@@ -305,7 +333,8 @@ impl Job {
 
 /// Whether an address is that of a description, because nothing in it tells one tile from another.
 pub fn is_description(url: &str) -> bool {
-    let tells = ["{x}", "{y}", "{-y}", "{q}", "{bbox-epsg-3857}", "{z}", "{zoom}", "{TileRow}", "{TileCol}"];
+    let tells =
+        ["{x}", "{y}", "{-y}", "{q}", "{quadkey}", "{bbox-epsg-3857}", "{z}", "{zoom}", "{TileRow}", "{TileCol}"];
     !tells.iter().any(|placeholder| url.contains(placeholder))
 }
 
@@ -328,6 +357,10 @@ pub enum JobError {
     NoArea,
     /// Nothing says at which zooms.
     NoZooms,
+    /// There are several areas, and nothing says for which of them the zooms are.
+    WhichArea,
+    /// The areas that are there have zooms of their own, and nothing says those of the new one.
+    WhichZooms,
     /// Another source is meant than before.
     OtherSource {
         /// That of the file.
@@ -357,7 +390,8 @@ impl JobError {
             Self::NoArea => {
                 "say what: --bbox W,S,E,N, --polygon FILE, --center LON,LAT --radius KM, or --x A-B --y C-D"
             }
-            Self::NoZooms => "say how deep: --zoom 0-14",
+            Self::NoZooms | Self::WhichZooms => "say how deep: --zoom 0-14",
+            Self::WhichArea => "say for which: --bbox, --polygon, --center or --x and --y besides --zoom",
             Self::OtherSource { .. } => "name another file, or say --replace-source to mix the two",
             Self::Version { .. } => "use a newer version of this program",
             Self::Damaged { .. } | Self::Wanted(_) => "say --url, the area and --zoom again for another file",
@@ -371,6 +405,10 @@ impl fmt::Display for JobError {
             Self::NoSource => write!(f, "there is no source"),
             Self::NoArea => write!(f, "there is no area"),
             Self::NoZooms => write!(f, "there are no zooms"),
+            Self::WhichArea => write!(f, "there are several areas in the file, and zooms for one that is not named"),
+            Self::WhichZooms => {
+                write!(f, "there are several areas in the file, each with zooms of its own, and a new one without")
+            }
             Self::OtherSource { before, now } => {
                 write!(f, "the tiles in the file come from {before}, and not from {now}")
             }

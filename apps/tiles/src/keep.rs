@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use softstop::{BoxError, Held, Result, Scope, Task};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use crate::{
@@ -19,6 +19,8 @@ pub(crate) const TILES: &str = "tiles";
 const GROUP: usize = 250;
 /// Nobody waits longer than this for a group to fill.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long until a file that is locked is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// So many rows may wait for the group before them.
 const WAITING: usize = 256;
 /// Bodies on their way to the file, in units of [`UNIT`].
@@ -28,6 +30,8 @@ const UNIT: usize = 1 << 10;
 /// What the job and the file are to say of themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Note {
+    /// What the server said before is of no use: another one is asked now.
+    pub(crate) forget: bool,
     pub(crate) job: Vec<(&'static str, Option<String>)>,
     pub(crate) metadata: Metadata,
 }
@@ -101,6 +105,7 @@ pub(crate) async fn start(scope: &Scope, file: Store, progress: Arc<Progress>) -
 impl Keeper {
     /// Until nobody sends any more, or there is no time left.
     async fn run(mut self, scope: Scope) -> Result<Self> {
+        let mut waits = false;
         while let Some(true) = scope.until_cancelled(self.gather()).await {
             let commit = move |_| {
                 let committed = self.commit();
@@ -108,7 +113,21 @@ impl Keeper {
             };
             let committed;
             (self, committed) = scope.spawn_blocking("commit", commit).await?;
-            committed?;
+            match committed {
+                // The group is still here: somebody reads the file for long.
+                Err(StoreError::Busy { path }) => {
+                    if !std::mem::replace(&mut waits, true) {
+                        scope.say(format!("{} is kept locked by another program: waiting", path.display()));
+                    }
+                    if scope.until_cancelled(sleep(AGAIN)).await.is_none() {
+                        break;
+                    }
+                }
+                committed => {
+                    committed.map_err(told)?;
+                    waits = false;
+                }
+            }
         }
         Ok(self)
     }
@@ -137,11 +156,13 @@ impl Keeper {
         while let Ok(message) = self.received.try_recv() {
             self.group.push(message);
         }
-        self.commit()
+        let committed = self.commit();
+        self.let_go();
+        committed.map_err(told)
     }
 
-    /// Writes the group. What cannot be written is nobody's any more: it is fetched again the next time.
-    fn commit(&mut self) -> Result {
+    /// Writes the group. Where the file is locked for a while, it is still there to be written.
+    fn commit(&mut self) -> Result<(), StoreError> {
         let (mut rows, mut room, mut notes) = (Vec::with_capacity(self.group.len()), Vec::new(), Vec::new());
         for message in self.group.drain(..) {
             match message {
@@ -152,26 +173,43 @@ impl Keeper {
                 Message::Note(note, done) => notes.push((note, done)),
             }
         }
-        let many = rows.len() as u64;
-        let written = self.write(&rows, notes);
-        self.scope.settle(TILES, many);
-        written.map_err(|error| {
-            self.received.close();
-            while let Ok(message) = self.received.try_recv() {
-                if let Message::Row(..) = message {
-                    self.scope.settle(TILES, 1);
-                }
-            }
-            told(error)
-        })
+        let written = self.write(&rows);
+        if let Err(StoreError::Busy { .. }) = written {
+            let rows = rows.into_iter().zip(room).map(|(row, permit)| Message::Row(row, permit));
+            self.group.extend(rows.chain(notes.into_iter().map(|(note, done)| Message::Note(note, done))));
+            return written;
+        }
+        self.scope.settle(TILES, rows.len() as u64);
+        let written = written.and_then(|()| self.note(notes));
+        if written.is_err() {
+            self.let_go();
+        }
+        written
     }
 
-    fn write(&mut self, rows: &[Row], notes: Vec<(Note, oneshot::Sender<()>)>) -> Result<(), StoreError> {
+    /// What cannot be written is nobody's any more: it is fetched again the next time.
+    fn let_go(&mut self) {
+        self.received.close();
+        while let Ok(message) = self.received.try_recv() {
+            self.group.push(message);
+        }
+        let rows = self.group.drain(..).filter(|message| matches!(message, Message::Row(..))).count();
+        self.scope.settle(TILES, rows as u64);
+    }
+
+    fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         if !rows.is_empty() {
             let committed = self.file.commit(rows)?;
             self.progress.safe(committed);
         }
-        for (Note { job, metadata }, done) in notes {
+        Ok(())
+    }
+
+    fn note(&mut self, notes: Vec<(Note, oneshot::Sender<()>)>) -> Result<(), StoreError> {
+        for (Note { forget, job, metadata }, done) in notes {
+            if forget {
+                self.file.forget_answers()?;
+            }
             if !job.is_empty() {
                 let values: Vec<_> = job.iter().map(|(name, value)| (*name, value.as_deref())).collect();
                 self.file.set_job(&values)?;

@@ -11,11 +11,13 @@ use crate::{answer::Class, check::Format, grid::Tile, gzip};
 
 /// The least PNG that passes the checks, with something of its own.
 fn png(text: &str) -> Vec<u8> {
-    let chunk = |name: &[u8], data: &[u8], sum: &[u8]| {
-        [&u32::try_from(data.len()).unwrap().to_be_bytes(), name, data, sum].concat()
+    let chunk = |name: &[u8], data: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(name);
+        sum.update(data);
+        [&u32::try_from(data.len()).unwrap().to_be_bytes(), name, data, &sum.sum().to_be_bytes()].concat()
     };
-    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"tEXt", text.as_bytes(), &[0; 4]), chunk(b"IEND", b"", b"\xAE\x42\x60\x82")]
-        .concat()
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"tEXt", text.as_bytes()), chunk(b"IEND", b"")].concat()
 }
 
 fn tile(z: u8, x: u32, y: u32) -> Tile {
@@ -594,12 +596,12 @@ fn finishing_changes_nothing_before_all_of_it_is_done() {
     writer.close().unwrap();
     let before = fs::read(&path).unwrap();
     // In the way of the copy, and not to be removed.
-    fs::create_dir(folder.path().join("a.mbtiles.part")).unwrap();
+    fs::create_dir(folder.path().join(".tiles-part-a.mbtiles")).unwrap();
 
     finish(&path).unwrap_err();
     assert!(fs::read(&path).unwrap() == before);
-    fs::remove_dir(folder.path().join("a.mbtiles.part")).unwrap();
-    for left in ["a.mbtiles.part", "a.mbtiles.part.part", "a.mbtiles.part-journal"] {
+    fs::remove_dir(folder.path().join(".tiles-part-a.mbtiles")).unwrap();
+    for left in [".tiles-part-a.mbtiles", ".tiles-more-a.mbtiles", ".tiles-part-a.mbtiles-journal"] {
         fs::write(folder.path().join(left), "left by a crash").unwrap();
     }
     finish(&path).unwrap();

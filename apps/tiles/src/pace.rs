@@ -206,8 +206,9 @@ impl Pace {
             self.stop = Stop::Until(before.max(until), why);
             return;
         }
-        if matches!(why, Why::Refused(_)) {
-            self.allowance.refused(now, self.refused, until);
+        if let Why::Refused(status) = why {
+            // 503 is a server that is down for a while, and says nothing of how much it allows in that time.
+            self.allowance.refused(now, self.refused, until, status != 503);
         }
         self.stop = Stop::Until(until, why);
     }

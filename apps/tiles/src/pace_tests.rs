@@ -223,6 +223,27 @@ fn a_limit_by_the_minute_is_spread_over_the_minute() {
 }
 
 #[test]
+fn a_host_that_was_down_for_a_minute_is_soon_asked_as_before() {
+    for (status, slowly) in [(429, true), (503, false)] {
+        let mut pace = Pace::new(4, 4, None);
+        for i in 0..20 {
+            assert_eq!(pace.ask(i * MS), Permit::Go);
+            pace.answered(i * MS, i * MS, Load::Fine);
+        }
+        assert_eq!(pace.ask(30 * MS), Permit::Go);
+        pace.answered(30 * MS, 30 * MS, Load::Refused);
+        let until = Duration::from_secs(60);
+        pace.pause(30 * MS, until, Why::Refused(status));
+        assert_eq!(pace.ask(until), Permit::Go);
+        pace.answered(until, until, Load::Fine);
+
+        let rate = pace.limits(until).rate.unwrap();
+
+        assert_eq!(rate < 1.0, slowly, "{status}: {rate}");
+    }
+}
+
+#[test]
 fn a_person_gets_the_rate_that_was_asked_for() {
     let mut pace = Pace::new(4, 64, Some(25.0));
     let seen = fetch(&mut pace, &mut Origin::new(50 * MS), u64::MAX, 60 * S);

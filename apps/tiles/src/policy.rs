@@ -12,14 +12,22 @@ pub const OSM_MOST: u64 = 250;
 /// # Errors
 /// One of them is OpenStreetMap's, the job has more than [`OSM_MOST`] tiles, and there is no permission.
 pub fn check(hosts: &[String], tiles: u64, permitted: bool) -> Result<(), Forbidden> {
-    let is_osm = |host: &&String| {
-        let host = host.trim_end_matches('.');
-        host == "tile.openstreetmap.org" || host.ends_with(".tile.openstreetmap.org")
-    };
-    match hosts.iter().find(is_osm) {
+    match hosts.iter().find(|host| is_osm(host)) {
         Some(host) if !permitted && tiles > OSM_MOST => Err(Forbidden { host: host.clone(), tiles }),
         _ => Ok(()),
     }
+}
+
+/// For how many seconds a tile is kept at least where the answer says nothing of it; none where nobody asks for that.
+///
+/// OpenStreetMap's policy asks for seven days.
+pub fn keeps(hosts: &[String]) -> Option<u64> {
+    hosts.iter().any(|host| is_osm(host)).then_some(7 * 24 * 3600)
+}
+
+fn is_osm(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host == "tile.openstreetmap.org" || host.ends_with(".tile.openstreetmap.org")
 }
 
 /// A job that an operator forbids.
@@ -61,6 +69,8 @@ mod tests {
             let error = check(&hosts(host), 251, false).unwrap_err();
             assert!(error.to_string().starts_with(&format!("251 tiles from {host}: ")), "{error}");
         }
+        assert_eq!(keeps(&hosts("b.tile.openstreetmap.org")), Some(604_800));
+        assert_eq!(keeps(&hosts("example.com")), None);
         assert_eq!(check(&hosts("tile.openstreetmap.org.example.com"), 9999, false), Ok(()));
         assert_eq!(check(&hosts("mytile.openstreetmap.org"), 9999, false), Ok(()));
     }

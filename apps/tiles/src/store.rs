@@ -104,6 +104,13 @@ pub struct Known {
 }
 
 impl Known {
+    /// Those that are stored or empty.
+    pub fn there(&self) -> IdSet {
+        let mut there = IdSet::new();
+        self.stored.ranges().chain(self.empty.ranges()).for_each(|run| there.insert_range(run));
+        there
+    }
+
     /// Those that are stored or empty and not in `fresh`.
     pub(crate) fn except(&self, fresh: &IdSet) -> IdSet {
         let mut stale = IdSet::new();

@@ -217,6 +217,10 @@ fn failures_of(failures: &Map<String, Value>, ranges: Option<&Ranges>) -> Vec<Ro
         let text = failure.get("error").map(text).unwrap_or_default();
         let tries = failure.get("retries").and_then(number).unwrap_or(0).saturating_add(1);
         let (class, status) = class(&text);
+        // What is not there is no failure: it is asked for once more, and remembered as empty.
+        if matches!(status, Some(404 | 410)) {
+            return None;
+        }
         Some(Row { tile, what: What::Failed { class, status, text: check::words(text.as_bytes()), tries } })
     };
     failures.values().filter_map(Value::as_array).flatten().filter_map(row).collect()

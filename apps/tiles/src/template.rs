@@ -68,7 +68,7 @@ impl Template {
     /// # Errors
     /// It is no http address, or names something unknown.
     pub fn description(text: &str, settings: &Settings<'_>) -> Result<Self, TemplateError> {
-        parse::read(text, settings)
+        parse::description(text, settings)
     }
 
     /// Writes the address of a tile, secrets included, over what stands in `to`.

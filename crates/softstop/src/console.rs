@@ -60,6 +60,8 @@ pub(crate) enum Say {
     Text(String),
     /// Draw this below everything else from now on.
     Line(StatusLine),
+    /// The program says itself how it ended.
+    Quiet,
     /// Say this at last, answer, and say nothing more.
     Last(String, Sender<()>),
 }
@@ -90,6 +92,7 @@ impl Console {
             shared: Arc::clone(shared),
             live: stderr().is_terminal(),
             line: None,
+            quiet: false,
             begun: None,
             changes: Vec::new(),
             summed_up: false,
@@ -115,7 +118,7 @@ impl Console {
         let _ = receiver.recv_timeout(limit);
     }
 
-    /// Writes the report where it was asked for, and the last line; where it is to be quiet, only if the stop was not clean.
+    /// Writes the report where it was asked for, and the last line; where it is to be quiet, only what failed.
     pub(crate) fn finish(&self, report: &Report, quiet: bool, limit: Duration) {
         let mut words = String::new();
         let from_environment = std::env::var_os(REPORT_VARIABLE).filter(|value| !value.is_empty());
@@ -137,9 +140,15 @@ impl Console {
         if report.level == Level::Abandon && to != Some(ReportTo::Timeline) {
             words.push_str(&given_up(report));
         }
-        if !quiet || report.status != Status::Clean {
-            words.push_str(&report.line());
-            words.push('\n');
+        match report.status {
+            Status::Clean if quiet => {}
+            Status::StartFailed | Status::Failed if quiet && !report.failures.is_empty() => {
+                words.push_str(&format!("error: {}\n", report.failures[0].message));
+                if report.failures.len() > 1 {
+                    words.push_str(&format!("and {}\n", plural(report.failures.len() as u64 - 1, "more failure")));
+                }
+            }
+            _ => words.push_str(&(report.line() + "\n")),
         }
         self.last(words, limit);
     }
@@ -209,6 +218,7 @@ struct Printer {
     /// A live block instead of one line per change.
     live: bool,
     line: Option<StatusLine>,
+    quiet: bool,
     begun: Option<Time>,
     /// State changes not printed yet: several of one component in a moment are one line.
     changes: Vec<(String, State, Time)>,
@@ -267,6 +277,7 @@ impl Printer {
             Say::Event(Event::Said { text, .. }) => self.print(&(text + "\n")),
             Say::Event(_) => {}
             Say::Line(line) => self.line = Some(line),
+            Say::Quiet => self.quiet = true,
             Say::Hurrying => {
                 self.print("hurrying: no more draining; saving and closing keep their time; Ctrl+C in 1 s gives up\n");
             }
@@ -295,6 +306,9 @@ impl Printer {
         self.begun = Some(at);
         if matches!(reason, Reason::Finished(_)) {
             return; // Nobody waits for a job that has ended to be told that it ends.
+        }
+        if self.quiet && matches!(reason, Reason::Failed(_)) {
+            return; // What failed is said at the end.
         }
         let count = self.shared.components() as u64;
         let again = if matches!(reason, Reason::Signal(2)) { "Ctrl+C again" } else { "Ctrl+C" };

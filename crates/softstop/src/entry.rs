@@ -82,6 +82,9 @@ pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
     if let Some(line) = service.status_line.take() {
         console.say(Say::Line(line));
     }
+    if service.quiet {
+        console.say(Say::Quiet);
+    }
     let (by_signal, quiet) = (service.dies_by_signal, service.quiet);
     let report = runtime.block_on(service.run_with(std::future::pending(), true));
     // Decided before any output: a closed stderr changes nothing.

@@ -478,6 +478,7 @@ impl Shared {
                 let given = &record.components[c];
                 let scope = record.scopes.get(c);
                 let end = given.stopped.unwrap_or(ended);
+                let (resources, open) = scope.map(|scope| resources(scope, now)).unwrap_or_default();
                 ComponentReport {
                     name: record.names[c].clone(),
                     needs: record.needs[c].iter().map(|n| record.names[*n].clone()).collect(),
@@ -489,8 +490,8 @@ impl Shared {
                     stopped: given.stopped.map(since),
                     steps: steps(&given.steps, began, end),
                     tasks: scope.map(|s| s.groups()).unwrap_or_default(),
-                    resources: scope.map(resources).unwrap_or_default(),
-                    open: scope.map(|s| still_open(s, now)).unwrap_or_default(),
+                    resources,
+                    open,
                     saved: scope.and_then(saved),
                 }
             })
@@ -582,9 +583,13 @@ fn steps(steps: &[(State, Time, Option<Time>)], began: Time, end: Time) -> Vec<S
     steps.iter().zip(ends).map(step).collect()
 }
 
-fn resources(scope: &Arc<Inner>) -> Vec<ResourceGroup> {
-    let (mut rows, mut all) = (Vec::new(), Vec::<ResourceGroup>::new());
-    scope.each(&mut |_, local| rows.extend(local.ledger.kinds()));
+/// What was opened, by kind, and what of it is open still: both at one moment, since what somebody else holds may go at any.
+fn resources(scope: &Arc<Inner>, now: Time) -> (Vec<ResourceGroup>, Vec<StillOpen>) {
+    let (mut rows, mut open, mut all) = (Vec::new(), Vec::new(), Vec::<ResourceGroup>::new());
+    scope.each(&mut |_, local| {
+        rows.extend(local.ledger.kinds());
+        open.extend(local.ledger.still_open(now));
+    });
     for row in rows {
         match all.iter_mut().find(|group| group.kind == row.kind) {
             Some(group) => {
@@ -597,13 +602,7 @@ fn resources(scope: &Arc<Inner>) -> Vec<ResourceGroup> {
             None => all.push(row),
         }
     }
-    all
-}
-
-fn still_open(scope: &Arc<Inner>, now: Time) -> Vec<StillOpen> {
-    let mut open = Vec::new();
-    scope.each(&mut |_, local| open.extend(local.ledger.still_open(now)));
-    open
+    (all, open)
 }
 
 fn critical_path(record: &Record) -> Vec<String> {

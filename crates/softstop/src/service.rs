@@ -219,8 +219,9 @@ impl Service {
         self
     }
 
-    /// Leaves it to the program to say how it ended: [`main`](crate::main) prints its last line only where the stop was not clean.
-    /// A stop that begins is told of all the same: whoever pressed Ctrl+C wants to see that it was heard.
+    /// Leaves it to the program to say how it ended, as a command does: after a clean stop [`main`](crate::main) prints no last line,
+    /// and where something failed `error: ` and its message. A stop that was asked for is told of all the same: whoever pressed Ctrl+C
+    /// wants to see that it was heard.
     pub fn quiet(&mut self) -> &mut Self {
         self.quiet = true;
         self

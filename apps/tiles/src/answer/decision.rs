@@ -223,7 +223,7 @@ impl fmt::Display for Order {
             Self::Blocked { status, refused, of } => {
                 write!(f, "the server refuses us: status {status}, {refused} of the last {of} answers")
             }
-            Self::Unreachable => write!(f, "the server could not be reached once"),
+            Self::Unreachable => write!(f, "the server could never be reached"),
             Self::FewTiles { empty, failed, of } => {
                 write!(f, "hardly any tiles: of the first {of} answers {empty} are empty and {failed} failed")
             }

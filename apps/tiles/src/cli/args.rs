@@ -34,6 +34,7 @@ pub(crate) fn command() -> Command {
             arg!(--failed "Ask only for the tiles that failed"),
             arg!(--refresh "Ask whether what is there is still good, as far as it is not known to be")
                 .conflicts_with("failed"),
+            arg!(--prune "With --refresh: take out what the server does not have any more").requires("refresh"),
             arg!(--"replace-source" "The tiles that are missing come from another source than those that are there"),
             arg!(--adopt "Add to an MBTiles file that another program made, or that was finished"),
             schema_of("How a new file keeps bodies: one each, or equal ones once"),
@@ -52,7 +53,8 @@ pub(crate) fn command() -> Command {
         .args([out("The file"), arg!(--json "For programs")]);
     let finish = Command::new("finish")
         .about("Take what only fetching needs out of a file, and make it as small as it gets")
-        .arg(out("The file"));
+        .arg(out("The file"))
+        .arg(arg!(--incomplete "Even if tiles are missing: nothing will know which"));
     let verify =
         Command::new("verify").about("Read all of a file again: every tile, the counts, the hash").arg(out("The file"));
     let convert = Command::new("convert").about("Make MBTiles, PMTiles or a folder of another of these").args([
@@ -87,8 +89,10 @@ pub(crate) fn command() -> Command {
 }
 
 const AFTER_GET: &str = "\
-Exit status: 0 all there; 3 some tiles failed; 4 the server wants to be left alone for more than an hour; 5 the server refuses, or was
-never reached; 78 wrong arguments or a file that cannot be used; 130 stopped by Ctrl+C, 143 by SIGTERM: the same command goes on.
+Exit status: 0 all there; 3 tiles are missing, because they failed or because this run asked for a part only; 4 the server wants to be
+left alone for more than an hour; 5 the server refuses, or was never reached; 78 wrong arguments or a file that cannot be used; 80 a
+source that cannot be read, or does not allow it; 81 the file could not be written; 82 something hung and was given up; 83 given up by
+a third Ctrl+C; 130 stopped by Ctrl+C, 143 by SIGTERM. After all of them the same command goes on.
 
 Secrets: `${NAME}` in the template or a header is taken from the environment, `{apikey}` from TILES_APIKEY or --apikey-file, and
 `--header 'Name: @FILE'` from a file. They are written nowhere.";
@@ -131,7 +135,7 @@ fn manner() -> Vec<Arg> {
         arg!(--header <HEADER> "Send this as well, `Name: value`; may be repeated").action(ArgAction::Append),
         arg!(--"user-agent" <TEXT> "How to call ourselves; name a way to reach you"),
         arg!(--format <FORMAT> "What the tiles have to be: png, jpg, webp, gif, avif or pbf [default: what the first one is]").value_parser(format),
-        arg!(--ca <FILE> "Trust the certificates in this PEM file as well").value_parser(value_parser!(PathBuf)),
+        arg!(--ca <FILE> "Trust the certificates in this PEM file as well"),
         arg!(--timeout <SECONDS> "How long one tile may take in all").value_parser(value_parser!(u64).range(1..=3600)).default_value("30"),
     ]
 }
@@ -182,6 +186,7 @@ pub(crate) fn request(matches: &ArgMatches) -> Result<Request, Wrong> {
         headers: matches.get_many::<String>("header").map(|all| all.cloned().collect()).unwrap_or_default(),
         agent: text(matches, "user-agent"),
         apikey_file: text(matches, "apikey-file"),
+        ca: text(matches, "ca"),
         concurrent: matches.get_one("concurrent").copied(),
         rate: matches.get_one("rate").copied(),
         batch: matches.get_one("batch").copied(),
@@ -224,7 +229,12 @@ pub(crate) fn block(zoom: u8, x: &str, y: &str) -> Result<Area, Wrong> {
 }
 
 fn polygon(path: &Path, buffer: Option<f64>) -> Result<Area, Wrong> {
-    let text = fs::read_to_string(path).map_err(|error| Wrong {
+    // A pipe would be waited for.
+    let is_file = fs::metadata(path).and_then(|found| match found.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("it is no file")),
+    });
+    let text = is_file.and_then(|()| fs::read_to_string(path)).map_err(|error| Wrong {
         what: format!("--polygon {}: {error}", path.display()),
         hint: "name a GeoJSON file that can be read".to_owned(),
     })?;

@@ -81,13 +81,18 @@ pub(crate) fn take_over(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
     }
     let mut request = args::request(matches)?;
     let before = get::read(&out)?;
-    if before.is_none() && request.area.is_none() {
-        let ranges = takeover::asked(&from).ok_or_else(|| Wrong {
-            what: format!("nothing in {} says which tiles were asked for", from.display()),
-            hint: "say it: --x A-B --y C-D --zoom Z".to_owned(),
-        })?;
-        let area = tiles::area::Area::tiles(ranges.zoom, ranges.x.0..=ranges.x.1, ranges.y.0..=ranges.y.1);
-        (request.area, request.zooms) = (Some(hinted!(area)?), Some(ranges.zoom..=ranges.zoom));
+    match takeover::asked(&from).filter(|_| request.area.is_none()) {
+        Some(ranges) => {
+            let area = tiles::area::Area::tiles(ranges.zoom, ranges.x.0..=ranges.x.1, ranges.y.0..=ranges.y.1);
+            (request.area, request.zooms) = (Some(hinted!(area)?), Some(ranges.zoom..=ranges.zoom));
+        }
+        None if before.is_none() && request.area.is_none() => {
+            return Err(Wrong {
+                what: format!("nothing in {} says which tiles were asked for", from.display()),
+                hint: "say it: --x A-B --y C-D --zoom Z".to_owned(),
+            });
+        }
+        None => {}
     }
     let job = get::job(before, request)?;
     let mut file: Store = hinted!(Store::open(&out, &Options { schema: args::schema(matches), ..Options::default() }))?;
@@ -122,6 +127,10 @@ fn say(scope: &Scope, taken: &Taken, out: &Path, wanted: &Wanted) {
     }
     for (path, why) in taken.named.iter().chain(&taken.unread) {
         scope.say(format!("  {}: {why}", path.display()));
+    }
+    let more = (empty + wrong).saturating_sub(taken.named.len() as u64);
+    if more > 0 {
+        scope.say(format!("  and {} more such files", number(more)));
     }
     let all = wanted.plan().map(|plan| plan.total()).unwrap_or_default();
     let wanted = format!("of {}", count(all, "tile"));

@@ -5,27 +5,26 @@ use std::{path::Path, process::ExitCode};
 use serde_json::json;
 use tiles::{
     folder,
-    ids::IdSet,
     job::{Job, ReadError},
     mbtiles,
     store::{self, Agg, Kind, Reader, StoreError},
-    words::{bytes, count, number},
+    words::{bytes, count, number, shown},
 };
 
-use super::{Wrong, hinted, print, wrong};
+use super::{Wrong, get, hinted, print, wrong};
 
 /// What a file has and what is missing.
 pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
-    let reader = hinted!(Reader::open(path))?;
+    // PMTiles that are not made yet lie in their part.
+    let part = get::part(path);
+    let under_way = Kind::of(path) == Kind::Pmtiles && part.exists();
+    let (asked, path) = (path, if under_way { part.as_path() } else { path });
+    let reader = open(path)?;
     let (status, known) = (hinted!(reader.status())?, hinted!(reader.known())?);
-    let job = Job::read(|name| reader.job(name)).map_err(|error| match error {
-        ReadError::File(error) => wrong(&error, StoreError::hint(&error)),
-        ReadError::Job(error) => wrong(&error, error.hint()),
-    })?;
+    let job = job_of(&reader)?;
     let stored: u64 = status.stored.values().sum();
     let failed: u64 = status.failed.iter().map(|(_, many)| many).sum();
-    let mut there = IdSet::new();
-    known.stored.ranges().chain(known.empty.ranges()).for_each(|range| there.insert_range(range));
+    let there = known.there();
     let plan = job.as_ref().map(|job| hinted!(job.wanted.plan())).transpose()?;
     let wanted = plan.as_ref().map(|plan| {
         let counts = plan.counts();
@@ -77,9 +76,25 @@ pub(crate) fn status(path: &Path, as_json: bool) -> Result<ExitCode, Wrong> {
     if sum.1 < sum.0 {
         let failed_only = failed > 0 && failed >= sum.0 - sum.1;
         let option = if failed_only { " --failed" } else { "" };
-        print(&format!("go on with: tiles get {}{option}", path.display()));
+        print(&format!("go on with: tiles get {}{option}", shown(asked)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens what is there.
+pub(crate) fn open(path: &Path) -> Result<Reader, Wrong> {
+    if !path.exists() {
+        let what = format!("there is no {}", path.display());
+        return Err(Wrong { what, hint: "name a file or a folder that is there".to_owned() });
+    }
+    hinted!(Reader::open(path))
+}
+
+fn job_of(reader: &Reader) -> Result<Option<Job>, Wrong> {
+    Job::read(|name| reader.job(name)).map_err(|error| match error {
+        ReadError::File(error) => wrong(&error, StoreError::hint(&error)),
+        ReadError::Job(error) => wrong(&error, error.hint()),
+    })
 }
 
 /// How the tiles are kept.
@@ -92,7 +107,19 @@ fn layout(reader: &Reader) -> String {
 }
 
 /// Takes out what only fetching needs.
-pub(crate) fn finish(path: &Path) -> Result<ExitCode, Wrong> {
+pub(crate) fn finish(path: &Path, incomplete: bool) -> Result<ExitCode, Wrong> {
+    let reader = open(path)?;
+    let (job, known) = (job_of(&reader)?, hinted!(reader.known())?);
+    if let (Some(job), false) = (job, incomplete) {
+        let plan = hinted!(job.wanted.plan())?;
+        let left = plan.total() - plan.count_in(&known.there());
+        if left > 0 {
+            let what = format!("{} of {} are missing", number(left), count(plan.total(), "tile"));
+            let hint = format!("fetch them: tiles get {}; or say --incomplete", shown(path));
+            return Err(Wrong { what, hint });
+        }
+    }
+    drop(reader);
     let size = || std::fs::metadata(path).map_or(0, |found| found.len());
     let before = size();
     if Kind::of(path) == Kind::Folder {
@@ -107,6 +134,7 @@ pub(crate) fn finish(path: &Path) -> Result<ExitCode, Wrong> {
 
 /// Reads all of it again.
 pub(crate) fn verify(path: &Path) -> Result<ExitCode, Wrong> {
+    drop(open(path)?);
     let found = hinted!(store::verify(path))?;
     let all: u64 = found.tiles.values().sum();
     print(&format!("{}: {}, {}", path.display(), count(all, "tile"), bytes(found.bytes)));

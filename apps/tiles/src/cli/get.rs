@@ -12,11 +12,12 @@ use std::{
 use clap::ArgMatches;
 use softstop::{BoxError, Result};
 use tiles::{
+    convert::MADE_FOR,
     fetch::{Manners, Patience, Progress},
-    get::{Config, JOB, ParseTemplate, Which, service},
+    get::{Config, ParseTemplate, Which, service},
     job::{Job, ReadError, Request, is_description},
     mbtiles::Schema,
-    net,
+    net, policy,
     store::{Kind, Options, Reader, Store, StoreError},
     template::{Settings, Template},
 };
@@ -44,8 +45,8 @@ pub(crate) struct Get {
     adopt: bool,
     schema: Schema,
     permitted: bool,
-    ca: Option<PathBuf>,
     total: Duration,
+    prune: bool,
 }
 
 pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
@@ -75,7 +76,7 @@ pub(crate) fn wish(matches: &ArgMatches) -> Result<Wish, Wrong> {
         adopt: matches.get_flag("adopt"),
         schema: args::schema(matches),
         permitted: matches.get_flag("i-have-permission"),
-        ca: matches.get_one::<PathBuf>("ca").cloned(),
+        prune: matches.get_flag("prune"),
         total: Duration::from_secs(matches.get_one::<u64>("timeout").copied().unwrap_or(30)),
     })))
 }
@@ -105,7 +106,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// Where PMTiles are fetched to before they are made.
-fn part(out: &Path) -> PathBuf {
+pub(crate) fn part(out: &Path) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(".job");
     out.with_file_name(name)
@@ -118,40 +119,69 @@ impl Get {
             return Ok(None);
         }
         let reader = hinted!(Reader::open(&self.out))?;
-        let made_by = hinted!(reader.metadata())?.value(JOB).map(Job::from_text);
-        if let Some(Ok(Some(before))) = made_by
-            && self.which != Which::Stale
+        let made_for = hinted!(reader.metadata())?.value(MADE_FOR).map(str::to_owned);
+        let asks_nothing = self.request.url.is_none() && self.request.area.is_none() && self.request.zooms.is_none();
+        if let (Some(made_for), true) = (made_for, self.which != Which::Stale)
+            && (asks_nothing || job(None, self.request.clone()).is_ok_and(|job| job.checksum() == made_for))
         {
-            let now = job(Some(before.clone()), self.request.clone())?;
-            if now.wanted == before.wanted {
-                let tiles = hinted!(reader.known())?.stored.len();
-                return Ok(Some(format!("{} there, nothing to do", tiles::words::count(tiles, "tile"))));
-            }
+            let tiles = hinted!(reader.known())?.stored.len();
+            return Ok(Some(format!("{} there, nothing to do", tiles::words::count(tiles, "tile"))));
+        }
+        if self.which == Which::Stale {
+            return Err(Wrong {
+                what: format!("{} is PMTiles, which cannot be refreshed", self.out.display()),
+                hint: "fetch it anew under another name, or keep the map as MBTiles".to_owned(),
+            });
         }
         let error = StoreError::NotAppendable { path: self.out.clone() };
         Err(wrong(&error, error.hint()))
     }
 
     fn config(self) -> Result<Config> {
-        let Self { out, request, which, adopt, schema, permitted, ca, total } = self;
+        let Self { out, request, which, adopt, schema, permitted, total, prune } = self;
         let deliver = (Kind::of(&out) == Kind::Pmtiles).then(|| out.clone());
         let out = if deliver.is_some() { part(&out) } else { out };
-        let (given, replaced) = (request.url.clone(), request.replace_source);
+        if fs::metadata(&out).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let what = format!("{} is neither a file nor a folder", out.display());
+            return Err(Wrong { what, hint: "name a file, such as map.mbtiles".to_owned() }.into());
+        }
+        let replaced = request.replace_source;
         let before = read(&out)?;
-        let source_before = before.as_ref().map(|job| job.url.clone());
+        let source_before = before.as_ref().map(Job::source);
+        if before.is_none()
+            && request.url.is_none()
+            && out.exists()
+            && out.metadata().is_ok_and(|found| found.len() > 0)
+        {
+            return Err(Wrong {
+                what: format!(
+                    "{} is finished, or of another program: it does not say where its tiles come from",
+                    out.display()
+                ),
+                hint: "say --url, the area, --zoom and --adopt to add to it".to_owned(),
+            }
+            .into());
+        }
         let job = job(before, request)?;
-        let (template, description) = template(&job, given.as_deref())?;
+        let (template, description) = template(&job)?;
         let agent = job.agent.as_deref().unwrap_or(AGENT);
         let manners = Manners::new(agent, &job.headers, &environment)?;
-        let connect = net::internet(ca.as_deref())?;
-        // All that can be wrong with what was said is known: only now a file is made.
-        let mut file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
-        if replaced && source_before.is_some_and(|before| before != job.url) {
-            // What one source does not have, another may.
-            hinted!(file.forget_empty())?;
-            hinted!(file.forget_failed())?;
+        let connect = net::internet(job.ca.as_deref().map(Path::new))?;
+        if let Some(host) = template.iter().flat_map(Template::hosts).find(|host| host.contains('*')) {
+            let what = format!("the host {host} comes from the environment, so nobody sees whom this asks");
+            return Err(Wrong { what, hint: "write the host into --url".to_owned() }.into());
         }
-        let parse: ParseTemplate = Arc::new(|job: &Job| Ok(parse(job, &job.url)?));
+        if let Some(template) = &template
+            && policy::check(&template.hosts(), u64::MAX, permitted).is_err()
+        {
+            let total = hinted!(job.wanted.plan())?.total();
+            hinted!(policy::check(&template.hosts(), total, permitted))?;
+        }
+        // All that can be wrong with what was said is known: only now a file is made.
+        let file = hinted!(Store::open(&out, &Options { schema, adopt, tms: false }))?;
+        // What one source does not have, another may.
+        let renew = replaced && source_before.is_some_and(|before| before != job.source());
+        let parse: ParseTemplate = Arc::new(|job: &Job| Ok(parse(job)?));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Config {
             path: out,
@@ -169,6 +199,8 @@ impl Get {
             seed: u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32,
             progress: Arc::new(Progress::default()),
             deliver,
+            renew,
+            prune,
         })
     }
 }
@@ -206,7 +238,17 @@ pub(crate) fn job(before: Option<Job>, request: Request) -> Result<Job, Wrong> {
                 environment: &nothing,
             };
             let read = if is_description(url) { Template::description } else { Template::parse };
-            Some(hinted!(read(url, &settings))?.text().to_owned())
+            let template = hinted!(read(url, &settings))?;
+            if template.forgets() {
+                return Err(Wrong {
+                    what: format!(
+                        "--url {template}: a secret on the command line can be read by everybody on this machine"
+                    ),
+                    hint: "say ${NAME} for it, which is taken from the environment, or {apikey} with --apikey-file"
+                        .to_owned(),
+                });
+            }
+            Some(template.text().to_owned())
         }
         None => None,
     };
@@ -214,23 +256,17 @@ pub(crate) fn job(before: Option<Job>, request: Request) -> Result<Job, Wrong> {
 }
 
 /// The template of a job, if it is known without asking the source, and where the source describes itself.
-fn template(job: &Job, given: Option<&str>) -> Result<(Option<Template>, Option<Template>), Wrong> {
-    let secret = given.unwrap_or(&job.url);
-    if given.is_none() && job.url.contains("***") {
-        return Err(Wrong {
-            what: format!("the address {} had a secret, which is not kept", job.url),
-            hint: "say --url again, with ${NAME} for the secret: it is taken from the environment each time".to_owned(),
-        });
-    }
+fn template(job: &Job) -> Result<(Option<Template>, Option<Template>), Wrong> {
     let apikey = apikey(job)?;
     let settings = Settings { apikey: apikey.as_deref(), environment: &environment, ..Settings::default() };
-    let describes = is_description(&job.url).then(|| hinted!(Template::description(secret, &settings))).transpose()?;
-    Ok((parse(job, secret)?, describes))
+    let describes =
+        is_description(&job.url).then(|| hinted!(Template::description(&job.url, &settings))).transpose()?;
+    Ok((parse(job)?, describes))
 }
 
-fn parse(job: &Job, url: &str) -> Result<Option<Template>, Wrong> {
+fn parse(job: &Job) -> Result<Option<Template>, Wrong> {
     let apikey = apikey(job)?;
-    hinted!(job.template(url, apikey.as_deref(), &environment))
+    hinted!(job.template(&job.url, apikey.as_deref(), &environment))
 }
 
 /// What `{apikey}` becomes.

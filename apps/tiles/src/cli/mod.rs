@@ -70,7 +70,7 @@ pub(crate) fn main() -> ExitCode {
         Some(("selftest", _)) => return selftest::run(),
         Some(("plan", matches)) => plan::run(matches),
         Some(("status", matches)) => files::status(&args::path(matches, "out"), matches.get_flag("json")),
-        Some(("finish", matches)) => files::finish(&args::path(matches, "out")),
+        Some(("finish", matches)) => files::finish(&args::path(matches, "out"), matches.get_flag("incomplete")),
         Some(("verify", matches)) => files::verify(&args::path(matches, "out")),
         _ => unreachable!("a subcommand is required"),
     };

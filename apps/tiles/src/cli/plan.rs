@@ -1,10 +1,9 @@
 //! `tiles plan`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::ArgMatches;
 use tiles::{
-    ids::IdSet,
     job::CONCURRENT,
     policy,
     store::{Known, Reader, StoreError},
@@ -37,8 +36,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
         }
         None => (Known::default(), None),
     };
-    let mut there = IdSet::new();
-    known.stored.ranges().chain(known.empty.ranges()).for_each(|range| there.insert_range(range));
+    let there = known.there();
     let (counts, have) = (plan.counts(), plan.counts_in(&there));
     print(&format!("{:>4}  {:>15}  {:>15}", "zoom", "tiles", "there"));
     for ((zoom, tiles), (_, have)) in counts.iter().zip(&have) {
@@ -48,18 +46,24 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Wrong> {
     print(&format!("{:>4}  {:>15}  {:>15}", "all", number(total), number(had)));
     let left = total - had;
     let size = left.saturating_mul(mean.unwrap_or(BYTES));
-    let slots = u64::from(job.slots.unwrap_or(job.concurrent.min(CONCURRENT)));
-    let at_most = job.rate.map_or(f64::INFINITY, |rate| rate);
-    let rate = at_most.min((slots * 1000 / ANSWER_MS) as f64);
-    let time = std::time::Duration::from_secs_f64(left as f64 / rate);
-    let basis = match mean {
-        Some(mean) => format!("by {} a tile, as in the file", bytes(mean)),
-        None => format!("if a tile has {}", bytes(BYTES)),
-    };
-    print(&format!("to fetch: {}, about {} ({basis})", count(left, "tile"), bytes(size)));
-    print(&format!("time: about {} ({}/s: {slots} at once, {ANSWER_MS} ms each)", span(time), number(rate as u64)));
+    print(&format!(
+        "to fetch: {}, about {} ({})",
+        count(left, "tile"),
+        bytes(size),
+        match mean {
+            Some(mean) => format!("by {} a tile, as in the file", bytes(mean)),
+            None => format!("if a tile has {}", bytes(BYTES)),
+        }
+    ));
+    if left > 0 {
+        let slots = u64::from(job.concurrent.min(CONCURRENT));
+        let rate = job.rate.unwrap_or(f64::INFINITY).min((slots * 1000 / ANSWER_MS) as f64);
+        let time = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
+        let how = format!("{}/s: {slots} at once, {ANSWER_MS} ms each", number(rate.max(1.0) as u64));
+        print(&format!("time: about {} ({how})", span(time)));
+    }
     if let (true, Ok(Some(template))) = (named, job.template(&job.url, Some("-"), &|_| Some("-".to_owned())))
-        && let Err(forbidden) = policy::check(&template.hosts(), left, false)
+        && let Err(forbidden) = policy::check(&template.hosts(), total, false)
     {
         print(&format!("note: {forbidden}; {}", forbidden.hint()));
     }

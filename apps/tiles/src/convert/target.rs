@@ -14,7 +14,7 @@ use crate::{
         Kind, Metadata, Row, StoreError, What,
         lock::Lock,
         sqlite,
-        whole::{Part, beside, sync_folder},
+        whole::{Part, beside, ours, sync_folder},
     },
 };
 
@@ -118,7 +118,7 @@ impl PartFolder {
         if !replace && fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(StoreError::Exists { path });
         }
-        let (part, old) = (beside(&path, ".part"), beside(&path, ".old"));
+        let (part, old) = (ours(&path, "part"), ours(&path, "old"));
         remove(&part).map_err(|error| StoreError::io(&path, error))?;
         Ok(Self { path, part, old, _lock: lock })
     }

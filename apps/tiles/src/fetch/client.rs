@@ -3,6 +3,8 @@
 use std::{
     collections::HashMap,
     error::Error,
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicUsize, Ordering},
@@ -11,7 +13,7 @@ use std::{
 };
 
 use hyper::{client::conn::http2, rt::Executor};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use softstop::{Held, Scope};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -31,7 +33,7 @@ use crate::{
 
 /// So many connections are kept for each request that was on its way at once: to the server itself, and to where it redirects.
 const KEPT: usize = 2;
-/// Requests at once on one HTTP/2 connection: what most servers allow.
+/// Requests at once on one HTTP/2 connection, at most: what most servers allow.
 const STREAMS: usize = 100;
 /// What may be on the wire before it is read: more than a round trip brings.
 const WINDOW: u32 = 4 << 20;
@@ -82,6 +84,8 @@ pub(crate) struct Client {
     patience: Patience,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
     lines: Mutex<Lines>,
+    /// What was wrong with the last connection that there was not.
+    why: Mutex<Option<String>>,
     scope: Scope,
 }
 
@@ -133,6 +137,8 @@ const HTTP2: u8 = 2;
 #[derive(Clone)]
 struct Shared {
     sender: http2::SendRequest<Nothing>,
+    /// How many streams the server allows, as far as it has said.
+    allowed: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
 }
 
@@ -161,8 +167,13 @@ impl Lines {
 
 impl Client {
     pub(crate) fn new(scope: &Scope, connect: Connect, manners: Manners, patience: Patience) -> Self {
-        let (hosts, lines) = (Mutex::default(), Mutex::default());
-        Self { connect, manners, patience, hosts, lines, scope: scope.clone() }
+        let (hosts, lines, why) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { connect, manners, patience, hosts, lines, why, scope: scope.clone() }
+    }
+
+    /// Why there was no connection the last time that there was none.
+    pub(crate) fn why(&self) -> Option<String> {
+        lock(&self.why).clone()
     }
 
     /// Closes the connections that nobody uses.
@@ -251,7 +262,11 @@ impl Client {
         let host = address.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let target = Target { host, port: address.port(), tls: address.is_tls() };
         let dialed = timeout(self.patience.connect, (self.connect)(target)).await;
-        dialed.ok().and_then(Result::ok).ok_or(Broken::Unreachable)
+        let dialed = dialed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        dialed.map_err(|error| {
+            *lock(&self.why) = Some(error.to_string());
+            Broken::Unreachable
+        })
     }
 
     async fn on_line(&self, line: &mut Line, asking: Asking<'_>) -> Result<Raw, Broken> {
@@ -268,13 +283,24 @@ impl Client {
     async fn share(&self, host: &Host, wire: Box<dyn crate::net::Wire>) -> Result<Stream, Broken> {
         let mut builder = http2::Builder::new(Spawn(self.scope.clone()));
         builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+        // A connection that is dead without a word would take all that is asked on it along.
+        let idle = self.patience.idle;
+        builder.timer(TokioTimer::new()).keep_alive_interval(idle).keep_alive_timeout(idle);
         let (sender, driver) = builder.handshake(TokioIo::new(wire)).await.map_err(|_| Broken::Unreachable)?;
+        let allowed = Arc::new(AtomicUsize::new(STREAMS));
+        let says = Arc::clone(&allowed);
         self.scope.spawn("http2", async move {
+            let mut driver = pin!(driver);
             // How it ended, the streams have been told.
-            let _ = driver.await;
+            let _ = poll_fn(|cx| {
+                let ended = driver.as_mut().poll(cx);
+                says.store(driver.current_max_send_streams(), Ordering::Relaxed);
+                ended
+            })
+            .await;
             Ok(())
         });
-        let shared = Shared { sender, streams: Arc::new(AtomicUsize::new(1)) };
+        let shared = Shared { sender, allowed, streams: Arc::new(AtomicUsize::new(1)) };
         lock(&host.shared).push(shared.clone());
         Ok(Stream(shared))
     }
@@ -291,12 +317,19 @@ impl Client {
     }
 }
 
+impl Shared {
+    /// So many streams it may have: what is asked beyond that would wait, and look as if the server were slow.
+    fn most(&self) -> usize {
+        STREAMS.min(self.allowed.load(Ordering::Relaxed)).max(1)
+    }
+}
+
 impl Host {
     /// A place on a connection that has one.
     fn stream(&self) -> Option<Stream> {
         let mut shared = lock(&self.shared);
         shared.retain(|connection| !connection.sender.is_closed());
-        let free = shared.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < STREAMS)?;
+        let free = shared.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < connection.most())?;
         free.streams.fetch_add(1, Ordering::Relaxed);
         Some(Stream(free.clone()))
     }

@@ -67,6 +67,7 @@ pub(crate) struct Desk {
     progress: Arc<Progress>,
     /// Takes secrets out of what a server says.
     mask: Box<dyn Fn(&str) -> String + Send + Sync>,
+    keeps: Option<u64>,
 }
 
 struct State {
@@ -123,6 +124,8 @@ pub(crate) struct Setup {
     pub(crate) learns: bool,
     pub(crate) pace: Pace,
     pub(crate) seed: u64,
+    /// For how many seconds a tile is fresh where the answer says nothing of it.
+    pub(crate) keeps: Option<u64>,
     /// Whether the template leads to another server than a person has named.
     pub(crate) elsewhere: bool,
     pub(crate) progress: Arc<Progress>,
@@ -131,7 +134,7 @@ pub(crate) struct Setup {
 
 impl Desk {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { todo, template, format, learns, pace, seed, progress, elsewhere, mask } = setup;
+        let Setup { todo, template, format, learns, pace, seed, keeps, progress, elsewhere, mask } = setup;
         let state = State {
             todo,
             next: None,
@@ -155,6 +158,7 @@ impl Desk {
             began: Instant::now(),
             progress,
             mask,
+            keeps,
         }
     }
 
@@ -189,7 +193,12 @@ impl Desk {
         }
         let now = self.now();
         let mut state = self.state();
-        let next = state.next(now);
+        let next = loop {
+            match state.next(now) {
+                Some(Work::Skip) => {}
+                next => break next,
+            }
+        };
         self.progress.limits(now, &state.pace);
         let room = state.pace.in_flight() < state.pace.limits(now).slots;
         drop(state);
@@ -201,7 +210,7 @@ impl Desk {
                 Next::Ask(ticket)
             }
             Some(Work::At(time)) => Next::Sleep(self.began + time),
-            Some(Work::Later) => Next::Wait,
+            Some(Work::Later | Work::Skip) => Next::Wait,
             None => {
                 self.leave();
                 Next::Leave
@@ -215,6 +224,11 @@ impl Desk {
         if state.alarm == Some(alarm.saturating_duration_since(self.began)) {
             state.alarm = None;
         }
+    }
+
+    /// A tile that is stored is not at the server any more.
+    pub(crate) fn gone(&self) {
+        self.progress.gone();
     }
 
     /// A request was given up.
@@ -265,7 +279,7 @@ impl Desk {
             etag: reply.headers.etag.clone().filter(|etag| (self.mask)(etag) == *etag),
             last_modified: reply.headers.last_modified.clone(),
             fetched: unix,
-            expires: reply.headers.fresh.map(|fresh| unix.saturating_add(fresh)),
+            expires: reply.headers.fresh.or(self.keeps).map(|fresh| unix.saturating_add(fresh)),
         };
         let tries = ticket.tries;
         let what = match (decision.fate, reply) {
@@ -318,6 +332,8 @@ impl Desk {
 
 enum Work {
     Ask(Ticket),
+    /// There is nothing to be done for this tile.
+    Skip,
     At(Time),
     Later,
 }
@@ -356,9 +372,9 @@ impl State {
             Address::parse(&self.text)
         });
         let Some(address) = address else {
-            // A template has been checked when it was read; one that moved leads where an address led.
+            // A template has been checked with one tile; where it leads nowhere with another, that one stays missing.
             self.pace.dropped(now);
-            return Some(Work::Later);
+            return Some(Work::Skip);
         };
         if self.origin.is_none() {
             self.origin = Some(address.clone());
@@ -380,3 +396,7 @@ impl State {
         self.again.push(Reverse(Again { at, number: self.repeated, tile, tries, address }));
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -18,6 +18,9 @@ use crate::{
 
 /// Over what time the rate is taken.
 const RATE: Duration = Duration::from_secs(10);
+/// The shortest bar that is drawn, and what stands around it.
+const LEAST: usize = 8;
+const BRACKETS: usize = 3;
 /// How often it is noted how much has come.
 const NOTE: Duration = Duration::from_millis(250);
 
@@ -35,12 +38,18 @@ pub struct Numbers {
     pub wanted: u64,
     /// Tiles of the area that were there before, empty ones included.
     pub before: u64,
+    /// How many of those are empty.
+    pub empty_before: u64,
     /// Tiles that failed for good before, and are not asked for.
     pub given_up: u64,
     /// What has arrived in this run.
     pub arrived: Committed,
     /// What of it is safe in the file.
     pub safe: Committed,
+    /// Tiles that the server does not have any more, and that stay.
+    pub gone: u64,
+    /// Tiles of the area that are missing after a run that asked for a part of them.
+    pub missing: u64,
     /// Failures of this run that stay, by class.
     pub failed: BTreeMap<Class, u64>,
     /// Answers after which a tile was asked for again, by class.
@@ -110,9 +119,10 @@ impl Progress {
         self.began.elapsed()
     }
 
-    pub(crate) fn begin(&self, wanted: u64, before: u64, given_up: u64) {
+    pub(crate) fn begin(&self, wanted: u64, before: u64, empty_before: u64, given_up: u64) {
         let mut numbers = self.numbers();
         (numbers.wanted, numbers.before, numbers.given_up) = (wanted, before, given_up);
+        numbers.empty_before = empty_before;
         numbers.note(Instant::now());
     }
 
@@ -130,6 +140,18 @@ impl Progress {
 
     pub(crate) fn trouble(&self, class: Class) {
         *self.numbers().again.entry(class).or_default() += 1;
+    }
+
+    /// What arrived as empty stays as it was.
+    pub(crate) fn gone(&self) {
+        let mut numbers = self.numbers();
+        numbers.gone += 1;
+        numbers.arrived.empty -= 1;
+        numbers.arrived.unchanged += 1;
+    }
+
+    pub(crate) fn missing(&self, missing: u64) {
+        self.numbers().missing = missing;
     }
 
     pub(crate) fn paused(&self) {
@@ -165,6 +187,7 @@ impl Progress {
             parts.push(format!("{} failed", number(failed)));
         }
         parts.extend(self.limit(&numbers));
+        let first = parts.len();
         parts.push(format!("{} stored", number(numbers.arrived.stored + numbers.arrived.unchanged)));
         if numbers.arrived.empty > 0 {
             parts.push(format!("{} empty", number(numbers.arrived.empty)));
@@ -172,7 +195,9 @@ impl Progress {
         parts.push(bytes(numbers.arrived.bytes));
         drop(numbers);
         let mut line = String::new();
-        for part in parts {
+        for (at, part) in parts.into_iter().enumerate() {
+            // The last ones leave room for a short bar.
+            let width = if at < first { width } else { width.saturating_sub(LEAST + BRACKETS) };
             let gap = if line.is_empty() { 0 } else { 2 };
             if line.chars().count() + gap + part.chars().count() > width {
                 continue;
@@ -180,8 +205,8 @@ impl Progress {
             line.push_str(&" ".repeat(gap));
             line.push_str(&part);
         }
-        let room = width.saturating_sub(line.chars().count() + 3).min(30);
-        if room >= 8 {
+        let room = width.saturating_sub(line.chars().count() + BRACKETS).min(30);
+        if room >= LEAST {
             let full = (share * room as f64) as usize;
             let head = if full < room { ">" } else { "" };
             line = format!("[{}{head}{}] {line}", "=".repeat(full), " ".repeat(room - full - head.len()));

@@ -68,6 +68,9 @@ impl Manners {
         let wrong = |header: &str, why| HeaderError { header: header.to_owned(), why };
         let agent_value = HeaderValue::from_str(agent).ok().filter(|value| !value.is_empty());
         let agent = agent_value.ok_or_else(|| wrong(agent, Why::Agent))?;
+        if agent.as_bytes().starts_with(b"Mozilla/") {
+            return Err(wrong(&String::from_utf8_lossy(agent.as_bytes()), Why::Browser));
+        }
         let mut manners = Self { agent, own: Vec::new(), kept: Vec::new(), secrets: Vec::new() };
         for header in headers {
             let (name, value) = header.split_once(':').ok_or_else(|| wrong(header, Why::Form))?;
@@ -80,6 +83,9 @@ impl Manners {
             }
             let (text, secrets) = expand(name, value, environment)?;
             let hidden = !secrets.is_empty();
+            if secrets.iter().any(String::is_empty) {
+                return Err(wrong(name, Why::Empty));
+            }
             if !hidden && is_secret(parsed.as_str()) {
                 return Err(wrong(name, Why::Open));
             }
@@ -192,6 +198,8 @@ pub struct HeaderError {
 enum Why {
     Form,
     Agent,
+    Browser,
+    Empty,
     Ours,
     Open,
     Value,
@@ -207,6 +215,11 @@ impl fmt::Display for HeaderError {
             Why::Agent => {
                 write!(f, "--user-agent {name:?}: expected visible characters, such as `my-map/1.0 (me@example.org)`")
             }
+            Why::Browser => write!(
+                f,
+                "--user-agent {name:?}: this is no browser, and operators block what says it is one; name yourself"
+            ),
+            Why::Empty => write!(f, "header {name}: its secret is empty"),
             Why::Ours => write!(f, "header {name}: this program writes it itself"),
             Why::Open => write!(
                 f,

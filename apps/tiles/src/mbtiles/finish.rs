@@ -12,7 +12,7 @@ use super::{MbtilesError, Options, Schema, Writer, verify::agg_tiles_hash};
 use crate::store::{
     job,
     sqlite::connect,
-    whole::{beside, sync_folder},
+    whole::{beside, ours, sync_folder},
 };
 
 /// Takes the job out of a file: its tables, bodies that no tile has any more, unused pages. Adds `agg_tiles_hash`, by which other programs
@@ -27,7 +27,7 @@ pub fn finish(path: &Path) -> Result<(), MbtilesError> {
         return Err(MbtilesError::io(path, io::ErrorKind::NotFound.into()));
     }
     let writer = Writer::open(path, &Options::default())?;
-    let (part, more) = (beside(path, ".part"), beside(path, ".part.part"));
+    let (part, more) = (ours(path, "part"), ours(path, "more"));
     let placed = finished_copy(&writer, &part, &more).and_then(|()| place(&writer, &part, path));
     for left in [&part, &more, &beside(&part, "-journal")] {
         let _ = fs::remove_file(left);

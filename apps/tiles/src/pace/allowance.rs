@@ -146,18 +146,20 @@ impl Allowance {
         self.crawl = rate;
     }
 
-    /// Takes in that the host refused a request sent at `sent`, and is asked again at `until`.
-    pub(super) fn refused(&mut self, now: Time, sent: Time, until: Time) {
+    /// Takes in that the host refused a request sent at `sent`, and is asked again at `until`; `limits` says whether it did so because
+    /// there were too many.
+    pub(super) fn refused(&mut self, now: Time, sent: Time, until: Time, limits: bool) {
         self.grow(now);
         self.wave = Some(Wave { began: sent, ended: now, accepted: 0 });
         let (active, pause) = (now.saturating_sub(self.since), until.saturating_sub(now));
         let recent = self.accepted_in(now, active.min(FIRST));
         let counted = active.min(COUNTED);
-        let sustained = f64::from(self.count_in(now, counted)) / (counted + pause).max(GRAIN).as_secs_f64();
+        let counts = if limits { counted + pause } else { counted };
+        let sustained = f64::from(self.count_in(now, counted)) / counts.max(GRAIN).as_secs_f64();
         let keep = until + KEEP;
         self.found = match self.found {
             // Limits per minute or hour: what was accepted is all there is until the pause is over.
-            _ if pause >= LONG && pause > active => Found::Well(least(0.98 * sustained), keep),
+            _ if limits && pause >= LONG && pause > active => Found::Well(least(0.98 * sustained), keep),
             // A burst at the beginning says little.
             Found::Nothing if active < FIRST => Found::Once(sustained.max(1.0), DOUBLING),
             Found::Nothing => Found::Once((0.9 * recent).max(1.0), FAST),

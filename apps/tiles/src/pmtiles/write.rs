@@ -35,7 +35,7 @@ pub struct Options {
     pub replace: bool,
 }
 
-/// A file in the making: `NAME.part` until it is finished. Dropped before, nothing is left of it.
+/// A file in the making: `.tiles-part-NAME` until it is finished. Dropped before, nothing is left of it.
 #[derive(Debug)]
 pub struct Writer {
     part: whole::Part,

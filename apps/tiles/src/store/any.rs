@@ -37,6 +37,10 @@ impl Kind {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Self::Folder,
+            // Nothing in it says what it is.
+            Ok(metadata) if metadata.len() == 0 && ending.as_deref() == Some("pmtiles") => Self::Pmtiles,
+            // Opening a pipe would wait for somebody at its other end.
+            Ok(metadata) if !metadata.is_file() => Self::Mbtiles,
             Ok(_) if ending.as_deref() != Some("mbtiles") && !is_sqlite(path) && begins_as_pmtiles(path) => {
                 Self::Pmtiles
             }
@@ -187,6 +191,14 @@ impl Store {
     /// It cannot be written; then nothing has changed.
     pub fn forget_empty(&mut self) -> Result<(), StoreError> {
         self.base_mut().forget_empty()
+    }
+
+    /// Forgets all that the server said: which tiles are empty, which failed, and how fresh the others are.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing has changed.
+    pub fn forget_answers(&mut self) -> Result<(), StoreError> {
+        self.base_mut().forget_answers()
     }
 
     /// Sees that the name still leads to what is open; every commit does.
@@ -383,6 +395,12 @@ pub fn verify(path: &Path) -> Result<Verified, StoreError> {
             Ok((tile, body)) => verified.add(tile, &body),
             Err(StoreError::Damaged { what, .. }) => verified.damage.push(what),
             Err(error) => return Err(error),
+        }
+    }
+    if let Reader::Pmtiles(file) = &reader {
+        let (counted, said) = (verified.tiles.values().sum::<u64>(), file.header().tiles);
+        if said > 0 && said != counted {
+            verified.damage.push(format!("its header says {said} tiles, there are {counted}"));
         }
     }
     if let Reader::Folder(folder) = &reader {

@@ -53,6 +53,11 @@ impl Base {
         self.change(|transaction| transaction.execute_batch("DELETE FROM ss_fail"))
     }
 
+    pub(crate) fn forget_answers(&mut self) -> Result<(), StoreError> {
+        let all = "DELETE FROM ss_empty; DELETE FROM ss_fail; DELETE FROM ss_http";
+        self.change(|transaction| transaction.execute_batch(all))
+    }
+
     pub(crate) fn forget_empty(&mut self) -> Result<(), StoreError> {
         self.change(|transaction| transaction.execute_batch("DELETE FROM ss_empty"))
     }

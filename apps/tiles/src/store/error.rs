@@ -137,7 +137,7 @@ impl StoreError {
             Self::Damaged { .. } => "get the file anew",
             Self::NoBatches { .. } => "name the folder that holds tiles_batch_001",
             Self::NotAppendable { .. } => "fetch into an MBTiles file, then: tiles convert",
-            Self::Exists { .. } => "name another file, or allow it to be replaced",
+            Self::Exists { .. } => "name another file, or say --replace",
             Self::Order { .. } => "bring the tiles by their ids",
             Self::Foreign { .. } => "say --adopt to add to it, or name another file",
             Self::ReadOnlySchema { .. } => "convert it first: tiles convert",

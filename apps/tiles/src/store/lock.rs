@@ -20,7 +20,9 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn take(of: &Path) -> Result<Self, StoreError> {
-        let mut path = OsString::from(of);
+        // Through a link it is the same file.
+        let real = fs::canonicalize(of).unwrap_or_else(|_| of.to_owned());
+        let mut path = OsString::from(real);
         path.push(".lock");
         let path = PathBuf::from(path);
         loop {

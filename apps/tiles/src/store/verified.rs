@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Metadata;
+use flate2::Crc;
+
 use crate::{
     check::{self, Format, Wrong},
     grid::Tile,
@@ -92,7 +94,32 @@ pub(crate) fn whole(body: &[u8], expected: Option<Format>) -> Result<Format, Str
             check::check(&unpacked, Some(Format::Mvt)).map_err(|wrong| format!("unpacked, {wrong}"))?;
         }
     }
+    if found.format == Format::Png && !sums_are_right(body) {
+        return Err("a checksum of the png is wrong".to_owned());
+    }
     Ok(found.format)
+}
+
+/// Whether the checksums of a PNG's chunks are right: a byte that has changed since is seen by them.
+fn sums_are_right(body: &[u8]) -> bool {
+    let mut chunks = body.get(8..).unwrap_or_default();
+    while let Some((length, rest)) = chunks.split_first_chunk::<4>() {
+        let end = (u32::from_be_bytes(*length) as usize).saturating_add(4);
+        let (Some(chunk), Some(sum)) = (rest.get(..end), rest.get(end..).and_then(|rest| rest.first_chunk::<4>()))
+        else {
+            return false;
+        };
+        let mut crc = Crc::new();
+        crc.update(chunk);
+        if crc.sum() != u32::from_be_bytes(*sum) {
+            return false;
+        }
+        if chunk.starts_with(b"IEND") {
+            break;
+        }
+        chunks = &rest[end + 4..];
+    }
+    true
 }
 
 fn missing(metadata: &Metadata) -> Vec<&'static str> {
@@ -100,4 +127,26 @@ fn missing(metadata: &Metadata) -> Vec<&'static str> {
     let names =
         ["name", "format", "bounds", "center", "minzoom", "maxzoom"].into_iter().chain(vector.then_some("json"));
     names.filter(|name| metadata.value(name).is_none()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_of_a_png_that_has_changed_is_seen() {
+        let mut chunk = b"\0\0\0\x03IDATabc".to_vec();
+        let mut crc = Crc::new();
+        crc.update(&chunk[4..]);
+        chunk.extend(crc.sum().to_be_bytes());
+        let png = [b"\x89PNG\r\n\x1a\n", &chunk[..], b"\0\0\0\0IEND\xAE\x42\x60\x82"].concat();
+
+        assert_eq!(whole(&png, None), Ok(Format::Png));
+        for at in 16..19 {
+            let mut changed = png.clone();
+            changed[at] ^= 1;
+            assert_eq!(whole(&changed, None).unwrap_err(), "a checksum of the png is wrong");
+        }
+        assert!(whole(&png[..20], None).is_err());
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{StoreError, lock::Lock};
 
-/// A file that is being made under another name, `NAME.part`. Dropped before it is put in place, it goes.
+/// A file that is being made under another name, `.tiles-part-NAME`. Dropped before it is put in place, it goes.
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
@@ -26,7 +26,7 @@ impl Part {
         if !replace && fs::symlink_metadata(path).is_ok() {
             return Err(StoreError::Exists { path: path.to_owned() });
         }
-        let part = beside(path, ".part");
+        let part = ours(path, "part");
         let open = File::options().read(true).write(true).create(true).truncate(true).open(&part);
         let file = open.map_err(|error| StoreError::io(path, error))?;
         Ok((Self { path: path.to_owned(), part, placed: false, _lock: lock }, file))
@@ -61,6 +61,14 @@ impl Drop for Part {
             let _ = fs::remove_file(&self.part);
         }
     }
+}
+
+/// The name of something of ours beside another: `.tiles-WHAT-NAME` in the same folder. Nobody else has such names, so what an attempt left
+/// that crashed may go.
+pub(crate) fn ours(path: &Path, what: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(format!(".tiles-{what}-"));
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
 }
 
 /// A name that begins with another.

@@ -3,7 +3,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use super::{Part, Template, secret};
-use crate::hilbert::MAX_ZOOM;
+use crate::{address::Address, grid::Tile, hilbert::MAX_ZOOM};
 
 /// What a template may need besides itself. [`Settings::default`] has none of it.
 #[derive(Clone, Copy)]
@@ -47,11 +47,26 @@ pub fn subdomains(text: &str) -> Result<Vec<String>, TemplateError> {
 pub(super) fn parse(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
     let template = read(text, settings)?;
     complete(&template.parts)?;
+    leads_somewhere(&template)?;
     Ok(template)
 }
 
+/// The address of a description.
+pub(super) fn description(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
+    let template = read(text, settings)?;
+    leads_somewhere(&template)?;
+    Ok(template)
+}
+
+/// Whether it makes an address, with a port that is one for instance.
+fn leads_somewhere(template: &Template) -> Result<(), TemplateError> {
+    let mut address = String::new();
+    Tile::from_id(0).into_iter().for_each(|tile| template.fill(tile, &mut address));
+    Address::parse(&address).map(|_| ()).ok_or(TemplateError::NotHttp)
+}
+
 /// Without looking whether it tells one tile from another.
-pub(super) fn read(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
+fn read(text: &str, settings: &Settings<'_>) -> Result<Template, TemplateError> {
     let (zooms, address) = prefix(text)?;
     let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
     let host = host.ok_or(TemplateError::NotHttp)?.split(['/', '?']).next().unwrap_or_default();

@@ -361,3 +361,104 @@ async fn the_folder_of_the_original_is_taken_over_but_only_whole_tiles() {
 async fn the_program_tests_itself() {
     run(&["selftest"]).await.left_with(0).said("selftest passed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_asks_for_a_part_does_not_say_that_all_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = slow().await;
+    let arguments = all(&origin, &path);
+    let running = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 50).await;
+    running.signal(Signal::INT);
+    running.end().await;
+
+    for part in ["--failed", "--refresh"] {
+        run(&["get", path.to_str().unwrap(), part]).await.left_with(3).said(" missing, fetch them with: tiles get ");
+    }
+    run(&["finish", path.to_str().unwrap()]).await.left_with(78).said("are missing").said("--incomplete");
+    run(&["get", path.to_str().unwrap()]).await.left_with(0).said("all there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_source_said_is_not_asked_of_another_and_a_refusal_forgets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let world =
+        World { absent: vec![(Which { zooms: 12..=12, ..Which::default() }, Absence::NotFound)], ..World::default() };
+    let origin = Origin::start(Config { world, ..Config::default() }).await.unwrap();
+    get(&origin, &path, &[]).await.left_with(0).said("30 empty");
+    let before = fs::read(&path).unwrap();
+    let osm = ["--replace-source", "--url", "https://tile.openstreetmap.org/{z}/{x}/{y}.png"];
+    get(&origin, &path, &osm).await.left_with(78).said("forbid bulk downloads");
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    let other = plain().await;
+    get(&other, &path, &["--replace-source"]).await.left_with(0).said("30 tiles stored").said("all there");
+    other.reset(None);
+    run(&["get", path.to_str().unwrap(), "--refresh"]).await.left_with(0);
+
+    let log = other.stop().await;
+    let asked = |entry: &&sims::tiles::Entry| entry.header("if-none-match").is_none();
+    assert!(log.entries().len() >= 490 && log.entries().iter().filter(asked).count() >= 490, "{}", log.entries().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adopted_file_goes_on_saying_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = plain().await;
+    get(&origin, &path, &[]).await.left_with(0);
+    run(&["finish", path.to_str().unwrap()]).await.left_with(0);
+
+    get(&origin, &path, &["--adopt", "--bbox", "0,0,1,1", "--zoom", "0-3"]).await.left_with(0);
+
+    let metadata = tiles::store::Reader::open(&path).unwrap().metadata().unwrap();
+    assert_eq!((metadata.value("minzoom"), metadata.value("maxzoom")), (Some("0"), Some("14")));
+    let bounds = metadata.bounds().unwrap().degrees();
+    assert!(bounds[0] <= 0.0 && bounds[2] >= 106.9 && bounds[1] <= -6.3, "{bounds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_keeps_the_file_locked_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mbtiles");
+    let origin = slow().await;
+    let arguments = all(&origin, &path);
+    let running = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 40).await;
+
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.busy_timeout(PATIENCE).unwrap();
+    reader.execute_batch("BEGIN; SELECT COUNT(*) FROM tiles").unwrap();
+    // Longer than SQLite waits by itself.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    reader.execute_batch("COMMIT").unwrap();
+
+    running.end().await.left_with(0).said("is kept locked by another program: waiting").said("all there");
+    assert_complete(&path, &origin, AREA.2);
+    assert!(origin.stop().await.asked_again().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_the_same_through_a_link_and_a_pipe_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link, pipe) =
+        (folder.path().join("a.mbtiles"), folder.path().join("b.mbtiles"), folder.path().join("p"));
+    let origin = slow().await;
+    get(&origin, &path, &["--zoom", "0-5"]).await.left_with(0);
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let arguments = all(&origin, &path);
+    let running = Run::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    requests(&origin, 20).await;
+
+    get(&origin, &link, &[]).await.left_with(78).said("is being written by another `tiles`");
+    running.end().await.left_with(0);
+
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    get(&origin, &pipe, &[]).await.left_with(78).said("is neither a file nor a folder");
+    let empty = folder.path().join("e.pmtiles");
+    fs::write(&empty, "").unwrap();
+    get(&origin, &empty, &["--zoom", "0-5"]).await;
+    assert!(!fs::read(&empty).unwrap().starts_with(b"SQLite"));
+}

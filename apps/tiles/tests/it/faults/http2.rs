@@ -6,8 +6,9 @@ use sims::tiles::{
     At, Config, Connections, Cut, Delay, Encoding, Fault, Format, Framing, How, Origin, Payload, Protocol, RetryAfter,
     Rule, Script, Site,
 };
-use tiles::answer::Class;
+use tiles::{answer::Class, fetch::Patience};
 
+use super::memory::{dead_after, truth};
 use super::support::{Get, TILES, asked_at_most, config};
 
 async fn origin(script: Script) -> Origin {
@@ -42,6 +43,22 @@ async fn no_more_streams_than_the_server_allows() {
     let log = origin.stop().await;
     asked_at_most(&log, 1);
     assert!(log.most_in_flight(Site::Main) <= 10 * log.most_connections(Site::Main));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_stream_that_the_server_does_not_allow() {
+    let script = delayed(150).connections(Connections { streams: Some(1), ..Connections::default() });
+    let origin = origin(script).await;
+    let ms = Duration::from_millis;
+
+    let ran = Get::from(&origin).tls().patience(ms(5000), ms(400), ms(5000)).zooms(0..=11).run().await;
+
+    ran.is_complete(|tile| origin.truth(Format::Png, tile));
+    // Only those that were sent before the server had said how many it allows.
+    let waited = ran.numbers.again.get(&Class::Timeout).copied().unwrap_or_default();
+    assert!(waited <= 3, "{:?}", ran.numbers.again);
+    let log = origin.stop().await;
+    assert!((2..=16).contains(&log.opened(Site::Main)), "{} connections", log.opened(Site::Main));
 }
 
 #[tokio::test]
@@ -137,4 +154,18 @@ async fn what_a_server_says_holds_over_http2_as_well() {
     // A cut ends the connection, and with it whatever else is on it.
     assert!(log.entries().len() < TILES + 60, "{}", log.entries().len());
     assert_eq!(ran.numbers.pauses, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_dead_without_a_word_is_left() {
+    let (connect, asked) = dead_after(50);
+    let mut get = Get::new("https://memory/{z}/{x}/{y}.png");
+    (get.connect, get.patience, get.limit) = (connect, Patience::default(), Duration::from_secs(100_000));
+
+    let ran = get.run().await;
+
+    ran.is_complete(truth);
+    let timeouts = ran.numbers.again.values().sum::<u64>();
+    assert!(timeouts <= 3 * 16, "{:?}", ran.numbers.again);
+    assert!(asked.lock().unwrap().len() <= TILES + 16);
 }

@@ -1,9 +1,12 @@
 //! A tile server at the other end of a pipe, for what takes an hour: on a paused clock nothing may wait for a real socket.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -68,8 +71,8 @@ struct Inner {
     take: Box<Take>,
     calls: Mutex<Vec<(Duration, Target)>>,
     heads: Mutex<Vec<String>>,
-    /// By path; whatever the server does with tiles.
-    documents: Mutex<HashMap<String, String>>,
+    /// By path, whatever the server does with tiles; the last answer stays.
+    documents: Mutex<HashMap<String, VecDeque<Vec<u8>>>>,
 }
 
 impl Memory {
@@ -130,10 +133,11 @@ impl Memory {
             let text = String::from_utf8(head.clone()).unwrap();
             self.0.heads.lock().unwrap().push(text.clone());
             let path = text.split([' ', '?']).nth(1).unwrap().to_owned();
-            let document = self.0.documents.lock().unwrap().get(&path).cloned();
-            if let Some(document) = document {
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", document.len());
-                wire.write_all((head + &document).as_bytes()).await?;
+            if let Some(answer) = self.document_at(&path) {
+                wire.write_all(&answer).await?;
+                if answer.is_empty() {
+                    return Ok(());
+                }
                 continue;
             }
             let asked = self.receive(&path);
@@ -159,6 +163,12 @@ impl Memory {
                 Answer::Never => std::future::pending().await,
             }
         }
+    }
+
+    fn document_at(&self, path: &str) -> Option<Vec<u8>> {
+        let mut documents = self.0.documents.lock().unwrap();
+        let answers = documents.get_mut(path)?;
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
     }
 
     fn receive(&self, path: &str) -> Asked {
@@ -191,7 +201,14 @@ impl Memory {
 
     /// Answers a path with a text.
     pub(crate) fn document(self, path: &str, text: &str) -> Self {
-        self.0.documents.lock().unwrap().insert(path.to_owned(), text.to_owned());
+        let document = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+        self.0.documents.lock().unwrap().entry(path.to_owned()).or_default().push_back(document.into_bytes());
+        self
+    }
+
+    /// Answers a path with these bytes before whatever is added after them.
+    pub(crate) fn bytes(self, path: &str, bytes: &str) -> Self {
+        self.0.documents.lock().unwrap().entry(path.to_owned()).or_default().push_back(bytes.as_bytes().to_vec());
         self
     }
 }
@@ -199,4 +216,31 @@ impl Memory {
 /// What every server of this kind has.
 pub(crate) fn truth(tile: Tile) -> Truth {
     world().truth(Format::Png, tile, 0)
+}
+
+/// HTTP/2 at the other end of a pipe: after so many answers the first connection is dead without a word, and later ones are not.
+pub(crate) fn dead_after(answers: usize) -> (Connect, Arc<Mutex<Vec<Tile>>>) {
+    let asked: Arc<Mutex<Vec<Tile>>> = Arc::default();
+    let (log, first) = (Arc::clone(&asked), Arc::new(AtomicBool::new(true)));
+    let connections = Arc::new(Mutex::new(JoinSet::new()));
+    let connect: Connect = Arc::new(move |_: Target| {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let most = if first.swap(false, Ordering::Relaxed) { answers } else { usize::MAX };
+        let log = Arc::clone(&log);
+        connections.lock().unwrap().spawn(async move {
+            let mut connection = h2::server::handshake(server).await.unwrap();
+            for _ in 0..most {
+                let Some(Ok((request, mut respond))) = connection.accept().await else { return };
+                let path = request.uri().path().trim_start_matches('/').split('.').next().unwrap().to_owned();
+                let tile: Tile = path.parse().unwrap();
+                log.lock().unwrap().push(tile);
+                let Truth::There(content) = truth(tile) else { unreachable!() };
+                let mut stream = respond.send_response(hyper::Response::new(()), false).unwrap();
+                stream.send_data(content.bytes.into(), true).unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        Box::pin(std::future::ready(Ok(Dialed { wire: Box::new(client), http2: true })))
+    });
+    (connect, asked)
 }

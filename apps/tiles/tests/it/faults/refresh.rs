@@ -139,5 +139,26 @@ async fn a_tile_that_is_gone_and_one_that_has_come_change_places() {
 
     origin.set_script(gone(11));
     get.which = Which::Stale;
+    get.prune = true;
     get.run().await.is_complete(truth(11));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_does_not_have_any_more_stays_unless_it_is_to_go() {
+    let origin = origin(at_once()).await;
+    let mut get = Get::from(&origin);
+    get.run().await.is_complete(|tile| origin.truth(Format::Png, tile));
+
+    // A day on which it has nothing.
+    origin.set_script(Script::new(1).rule(Rule::new(Fault::Status {
+        code: 404,
+        retry_after: None,
+        body: Payload::Text,
+    })));
+    get.which = Which::Stale;
+    let ran = get.run().await;
+
+    assert_eq!(ran.report.code(), 0);
+    ran.says("159 gone at the server and kept");
+    ran.is_complete(|tile| origin.truth(Format::Png, tile));
 }

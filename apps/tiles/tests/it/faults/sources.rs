@@ -221,3 +221,36 @@ async fn headers_are_for_the_server_that_a_person_named() {
         assert!(heads.iter().filter(|head| !head.contains("/tiles.json")).all(|head| has(head) == same));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_description_that_is_not_to_be_had_for_a_moment_is_waited_for() {
+    let text = TILEJSON.replace("TEMPLATE", "http://memory/{z}/{x}/{y}.png");
+    let memory = Memory::new(|_| Answer::Tile)
+        .bytes("/tiles.json", "HTTP/1.1 503 X\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n")
+        .bytes("/tiles.json", "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
+        .bytes("/tiles.json", "HTTP/1.1 302 X\r\nLocation: /other.json\r\nContent-Length: 0\r\n\r\n")
+        .document("/other.json", &text);
+    let began = tokio::time::Instant::now();
+
+    let ran = Get::of(&memory).at("http://memory/tiles.json").run().await;
+
+    ran.is_complete(truth);
+    ran.says("the server answers 503: the source is asked again in 0:30");
+    ran.says("the server answers 500: the source is asked again in 2.0 s");
+    assert!((32..35).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+
+    for (answer, why, asked) in [
+        ("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", "the server answers 500", 5),
+        ("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n", "the server answers 403", 1),
+        ("HTTP/1.1 429 X\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n", "answers 429: come back in 10:00", 1),
+        ("HTTP/1.1 302 X\r\nLocation: /tiles.json\r\nContent-Length: 0\r\n\r\n", "it redirects without end", 6),
+    ] {
+        let memory = Memory::new(|_| Answer::Tile).bytes("/tiles.json", answer);
+
+        let ran = Get::of(&memory).at("http://memory/tiles.json").run().await;
+
+        assert_eq!(ran.report.code(), 80);
+        assert!(ran.report.why.ends_with(why), "{}", ran.report.why);
+        assert_eq!(memory.heads().len(), asked, "{why}");
+    }
+}

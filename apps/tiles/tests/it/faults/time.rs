@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sims::tiles::{Delay, Fault, Format, Origin, Rule, Script};
+use sims::tiles::{Delay, Fault, Format, Origin, Rule, Script, Site};
 use tiles::answer::Class;
 use tokio::time::Instant;
 
@@ -120,7 +120,9 @@ async fn a_server_that_was_never_there_is_given_up_soon() {
     let ran = get.run().await;
 
     assert_eq!(ran.report.code(), 5, "{}", ran.report.why);
-    ran.says("the server could not be reached once; look at the host's name, the port and the network");
+    ran.says(
+        "the server could never be reached; look at the host's name, the port and the network (connection refused)",
+    );
     ran.says(&format!("159 to go, continue with: tiles get {}", ran.path.display()));
     ran.is_in_order();
     assert_eq!(ran.stored(), 0);
@@ -178,4 +180,35 @@ async fn a_real_server_that_goes_and_comes_back_is_waited_for() {
     // What was on the wire when it went was asked for again.
     let again = origin.log().tiles().into_values().filter(|asked| asked.requests > 1).count();
     assert!(again <= 16, "{again}");
+}
+
+#[tokio::test]
+async fn a_server_gets_four_requests_at_first_and_sixteen_at_most() {
+    let delay = Rule::new(Fault::Delay(Delay::Fixed(Duration::from_millis(10))));
+    let origin = Origin::start(config(Script::new(5).rule(delay))).await.unwrap();
+
+    Get::from(&origin).zooms(0..=14).run().await.is_complete(|tile| origin.truth(Format::Png, tile));
+
+    let log = origin.stop().await;
+    let first = &log.entries()[0];
+    let before = log.entries().iter().filter(|entry| entry.at < first.at + Duration::from_millis(10)).count();
+    assert!(before <= 4, "{before}");
+    assert!(log.most_in_flight(Site::Main) <= 16, "{}", log.most_in_flight(Site::Main));
+    asked_at_most(&log, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_a_second_than_a_person_allows() {
+    let memory = Memory::new(|_| Answer::Late(Duration::from_millis(50)));
+    let mut get = Get::of(&memory);
+    get.request.rate = Some(10.0);
+
+    get.run().await.is_complete(truth);
+
+    let asked = memory.asked();
+    for (at, pair) in asked.windows(11).enumerate() {
+        assert!(pair[10].at - pair[0].at >= Duration::from_millis(960), "{at}: {:?} {:?}", pair[0].at, pair[10].at);
+    }
+    let took = asked.last().unwrap().at - asked[0].at;
+    assert!((15..18).contains(&took.as_secs()), "{took:?}");
 }

@@ -116,5 +116,10 @@ async fn a_certificate_that_nobody_vouches_for_is_no_connection() {
 
     assert_eq!(ran.report.code(), 5, "{}", ran.report.why);
     assert!(origin.log().entries().is_empty());
+    assert!(
+        ran.said.iter().any(|line| line.contains("could never be reached") && line.ends_with(')')),
+        "{:?}",
+        ran.said
+    );
     ran.is_in_order();
 }

@@ -55,6 +55,23 @@ fn who_is_quiet_has_the_last_word_after_a_clean_stop_only() {
 }
 
 #[test]
+fn where_something_failed_who_is_quiet_says_that_and_nothing_else() {
+    for scenario in ["mixed start_fails quiet", "mixed close_fails quiet exit=0"] {
+        let mut lab = lab(scenario).start();
+        if scenario.contains("exit") {
+            lab.noted("ready");
+            lab.open_gate();
+        }
+
+        let ended = lab.end();
+
+        let said = if scenario.contains("start") { "error: no connection" } else { "error: no space left" };
+        assert!(ended.said.iter().any(|line| line == said), "{ended:#?}");
+        assert!(!ended.said.iter().any(|line| line.starts_with("stop")), "{ended:#?}");
+    }
+}
+
+#[test]
 fn a_stop_that_is_not_clean_keeps_its_status_whatever_the_program_says() {
     let mut lab = lab("mixed exit=3 loss").start();
     lab.noted("ready");
