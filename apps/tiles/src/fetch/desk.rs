@@ -200,7 +200,8 @@ impl Desk {
             }
         };
         self.progress.limits(now, &state.pace);
-        let room = state.pace.in_flight() < state.pace.limits(now).slots;
+        let looks = state.alarm.is_none() && state.pace.wants_a_look();
+        let room = looks || state.pace.in_flight() < state.pace.limits(now).slots;
         drop(state);
         match next {
             Some(Work::Ask(ticket)) => {
