@@ -6,11 +6,12 @@
 //! | 200 with nothing in it, 204, 404, 410 | empty, remembered | a warning if so are more than 95 % of the first 200 |
 //! | 304 to a question of ours | unchanged | |
 //! | 429; 503 with `Retry-After` | again, not counted as a try | all wait as long as it says; more than an hour ends the job |
+//! | the same for one tile, time and again while others come | again, 5 tries in all | |
 //! | 401, 403, 407, 418, 451 | failed, whatever the body | 5 in a row or more than 10 of 20 end the job |
 //! | 202, 408, 421, 425, 500 to 599; reset, timeout, cut | again, 5 tries in all | |
 //! | 200 with something else | failed, its beginning kept | |
 //! | 301, 302, 303, 307, 308 | asked there, 5 times at most | 301 and 308 are remembered |
-//! | other | failed | |
+//! | other; a body of more than 32 MB | failed | |
 //! | no connection | again | after some in a row all wait; an hour of it ends the job |
 //! | a kept connection was stale; HTTP/2 turned the request away | again at once, not counted the first time; the first 8 times | |
 //!
@@ -39,10 +40,16 @@ use crate::{
 pub const REDIRECTS: u8 = 5;
 /// The longest pause that is waited for, and how long nothing may come before the job ends.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// So many of the last answers say whether the job is wanted.
+pub(crate) const JUDGED: u64 = refusal::WINDOW as u64;
 /// No tile and no page is shorter.
 const SHORTEST: usize = 16;
 /// So often HTTP/2 may turn a request away before that counts: connections end, but not one after the other.
 const TURNED_AWAY: u8 = 8;
+/// So often a host may ask to wait at one and the same tile, while others come, before that counts.
+const ASKED_TO_WAIT: u8 = 3;
+/// The longest that such a tile waits.
+const LONGEST_OF_ONE: Duration = Duration::from_secs(60);
 /// After so many results it is looked at how many are no tiles.
 const FIRST_RESULTS: u64 = 200;
 
@@ -90,8 +97,10 @@ pub enum Broken {
     Stale,
     /// HTTP/2 says that the request was not looked at.
     TurnedAway,
-    /// The content encoding could not be undone, or what came out was too large.
+    /// The content encoding could not be undone.
     Encoding,
+    /// The body is larger than any tile, packed or not.
+    TooLarge,
 }
 
 /// What was tried for one tile in this run; kept with it while it waits.
@@ -105,6 +114,12 @@ pub struct Tries {
     pub stale: bool,
     /// How often HTTP/2 turned it away.
     pub turned_away: u8,
+    /// How often the host asked to wait at this tile, though others had come since the last time.
+    pub busy: u8,
+    /// When it did so last.
+    pub busy_at: Time,
+    /// Whether no other tile is left: nothing else shows whether it is the host or the tile.
+    pub last: bool,
 }
 
 /// When an answer came, by both clocks.
@@ -158,16 +173,13 @@ impl Answers {
             Outcome::Answer { status, headers, .. } => {
                 let wait = headers.wait(now.unix);
                 if status == 429 || status == 503 && wait.is_some() {
-                    let failure = Failure { class: Class::Busy, status: Some(status), text: String::new() };
-                    let order = self.waits.refused(now.time, wait, Why::Refused(status));
-                    Decision {
-                        fate: Fate::Again { at: now.time, tries, failure },
-                        order: Some(order),
-                        load: Load::Refused,
-                    }
+                    self.busy(status, wait, tries, now.time)
                 } else {
                     self.waits.answered(now.time);
                     let (fate, load) = self.answer(outcome, from, tries, now.time);
+                    if load == Load::Fine {
+                        self.waits.accepted(now.time);
+                    }
                     Decision { fate, order: self.blocks.answered(status, load), load }
                 }
             }
@@ -176,11 +188,43 @@ impl Answers {
         Decision { order: decision.order.or(order), ..decision }
     }
 
+    /// How many answers so far say whether we are wanted.
+    pub(crate) fn judged(&self) -> u64 {
+        self.blocks.judged()
+    }
+
+    /// The host asks to wait, or does so for one tile only.
+    fn busy(&mut self, status: u16, wait: Option<Duration>, tries: Tries, now: Time) -> Decision {
+        let failure = Failure { class: Class::Busy, status: Some(status), text: String::new() };
+        let others_came = self.waits.accepted_since(tries.busy_at);
+        let more = tries.busy == 0 || others_came || tries.last;
+        let tries = Tries { busy: tries.busy.saturating_add(u8::from(more)), busy_at: now, ..tries };
+        let counts = tries.busy > ASKED_TO_WAIT && more;
+        let fate = match counts {
+            true => match self.retries.again(now, tries, failure) {
+                Fate::Again { at, tries, failure } => {
+                    Fate::Again { at: at.max(now + wait.unwrap_or_default().min(LONGEST_OF_ONE)), tries, failure }
+                }
+                other => other,
+            },
+            false => Fate::Again { at: now, tries, failure },
+        };
+        if counts && others_came {
+            return Decision { fate, order: None, load: Load::Trouble };
+        }
+        let order = self.waits.refused(now, wait, Why::Refused(status));
+        Decision { fate, order: Some(order), load: Load::Refused }
+    }
+
     fn broken(&mut self, broken: Broken, tries: Tries, now: Time) -> Decision {
         let class = match broken {
             Broken::Unreachable => Class::Unreachable,
             Broken::Timeout => Class::Timeout,
             Broken::Encoding => Class::Encoding,
+            Broken::TooLarge => {
+                let failure = Failure { class: Class::NotATile, status: None, text: "larger than 32 MB".to_owned() };
+                return Decision { fate: Fate::Failed(failure), order: None, load: Load::Fine };
+            }
             Broken::Reset | Broken::Stale | Broken::TurnedAway => Class::Reset,
         };
         let failure = Failure { class, status: None, text: String::new() };
@@ -192,7 +236,7 @@ impl Answers {
             Broken::TurnedAway => {
                 (counts, left.turned_away) = (tries.turned_away >= TURNED_AWAY, tries.turned_away + 1)
             }
-            Broken::Timeout | Broken::Reset | Broken::Encoding => {}
+            Broken::Timeout | Broken::Reset | Broken::Encoding | Broken::TooLarge => {}
         }
         let fate =
             if counts { self.retries.again(now, left, failure) } else { Fate::Again { at: now, tries: left, failure } };

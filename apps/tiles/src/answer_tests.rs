@@ -99,6 +99,7 @@ fn every_answer_has_its_row_in_the_table() {
         (Outcome::Broken(Broken::Timeout), ("again", Some(Timeout)), Trouble),
         (Outcome::Broken(Broken::Reset), ("again", Some(Reset)), Trouble),
         (Outcome::Broken(Broken::Encoding), ("again", Some(Encoding)), Fine),
+        (Outcome::Broken(Broken::TooLarge), ("failed", Some(NotATile)), Fine),
         (Outcome::Broken(Broken::Unreachable), ("again", Some(Unreachable)), Trouble),
         (Outcome::Broken(Broken::Stale), ("again for free", Some(Reset)), Fine),
         (Outcome::Broken(Broken::TurnedAway), ("again for free", Some(Reset)), Fine),
@@ -244,6 +245,36 @@ fn both_forms_of_retry_after_are_obeyed_up_to_an_hour() {
             let order = decision.order.unwrap();
             assert!(order.ends());
             assert_eq!(order.to_string(), "the server answers 429: come back in 61 minutes");
+        }
+    }
+}
+
+#[test]
+fn a_tile_that_alone_is_refused_counts_its_tries_after_a_while() {
+    let mut answers = answers();
+    let soon = headers(&[("retry-after", "5")]);
+    let mut tries = Tries::default();
+    for (now, others_come, expected, load) in [
+        (0, true, "again for free", Load::Refused),
+        (10, true, "again for free", Load::Refused),
+        (20, false, "again for free", Load::Refused),
+        (30, true, "again for free", Load::Refused),
+        (40, true, "again", Load::Trouble),
+        (50, false, "again", Load::Trouble),
+        (60, true, "again", Load::Refused),
+        (70, true, "again", Load::Trouble),
+        (80, true, "again", Load::Trouble),
+        (90, true, "failed", Load::Trouble),
+    ] {
+        let decision = answers.decide(answer(503, &soon, b""), &from(), tries, at(now));
+        assert_eq!((word(&decision.fate).0, decision.load), (expected, load), "{now}");
+        assert_eq!(pause(&decision, now), (load == Load::Refused).then_some(5), "{now}");
+        if let Fate::Again { tries: left, at: again, .. } = decision.fate {
+            assert!(load == Load::Refused || again >= (now + 5) * S, "it waits as long as it was told");
+            tries = left;
+        }
+        if others_come {
+            status(&mut answers, 200, now + 6);
         }
     }
 }

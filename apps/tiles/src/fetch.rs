@@ -50,8 +50,29 @@ pub(crate) struct Refresh {
     pub(crate) known: Arc<Known>,
 }
 
+/// What a slot does.
+enum Turn {
+    Ask(Ticket),
+    Keep(Row),
+}
+
 impl Slot {
     pub(crate) async fn run(self, scope: Scope) -> Result {
+        loop {
+            let goes_on = match self.turn(&scope).await {
+                Some(Turn::Ask(ticket)) => self.ask(&scope, ticket).await?,
+                Some(Turn::Keep(row)) => self.rows.send(row).await.is_ok(),
+                None => false,
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until there is something to do; none if nothing more is wanted. Who has something to do is not told of more: it would
+    /// stay with one who is busy.
+    async fn turn(&self, scope: &Scope) -> Option<Turn> {
         loop {
             let mut more = std::pin::pin!(self.desk.more.notified());
             // Before looking: what changes between looking and waiting is not missed.
@@ -60,11 +81,8 @@ impl Slot {
                 self.desk.leave();
             }
             match self.desk.next() {
-                Next::Ask(ticket) => {
-                    if !self.ask(&scope, ticket).await? {
-                        return Ok(());
-                    }
-                }
+                Next::Ask(ticket) => return Some(Turn::Ask(ticket)),
+                Next::Keep(row) => return Some(Turn::Keep(row)),
                 Next::Sleep(until) => {
                     tokio::select! { biased;
                         _ = scope.draining() => {}
@@ -79,7 +97,7 @@ impl Slot {
                         () = more => {}
                     }
                 }
-                Next::Leave => return Ok(()),
+                Next::Leave => return None,
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::{
     keep::{self, Note, Rows},
     mbtiles::Schema,
     net::Connect,
-    pace::Pace,
+    pace::{FIRST_SLOTS, Pace},
     plan::Plan,
     policy,
     source::{Capabilities, Source},
@@ -51,9 +51,6 @@ pub mod status {
     /// The server does not want this job, or could not be reached.
     pub const REFUSED: u8 = 5;
 }
-
-/// Requests at once that a job begins with.
-const FIRST_SLOTS: u32 = 4;
 
 /// The longest pause before a description is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -286,7 +283,7 @@ impl Fetch {
         // What is sent to the server that a person named goes to no other that it named.
         let named = if is_description(&self.job.url) { Address::parse(&self.job.url) } else { None };
         let elsewhere = named.zip(first_address(&template)).is_some_and(|(named, asked)| !named.same_origin(&asked));
-        let hosts = template.hosts();
+        let (hosts, permitted) = (template.hosts(), self.permitted);
         let desk = Arc::new(Desk::new(Setup {
             todo,
             template,
@@ -297,6 +294,7 @@ impl Fetch {
             keeps: policy::keeps(&hosts),
             progress: Arc::clone(&self.progress),
             elsewhere,
+            allows: Box::new(move |to| policy::check(&[to.host().to_owned()], total, permitted).is_ok()),
             mask: Box::new(move |text| {
                 let text = manners.mask(&mask.mask(text));
                 described.iter().fold(text, |text, description| description.mask(&text))
@@ -500,6 +498,7 @@ impl Fetch {
             let asking = Asking { address: &address, own, format: None, stored: None, forgiving: true };
             let reply = client.ask(asking).await.map_err(|broken| match (broken, client.why()) {
                 (Broken::Unreachable, Some(why)) => passes(format!("the server cannot be reached ({why})")),
+                (Broken::TooLarge, _) => not("it is larger than 32 MB"),
                 (broken, _) => passes(format!("{broken:?}").to_ascii_lowercase()),
             })?;
             let to = reply.headers.location.as_deref().and_then(|location| address.join(location));

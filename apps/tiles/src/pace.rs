@@ -9,19 +9,28 @@
 //! Times are durations since the job began.
 
 mod allowance;
+mod recent;
 mod slots;
 
 use std::time::Duration;
 
-use self::{allowance::Allowance, slots::Slots};
+use self::{
+    allowance::Allowance,
+    recent::{COUNTED, Recent},
+    slots::Slots,
+};
 
 /// A moment: how long after the job began.
 pub type Time = Duration;
 
+/// No job begins with fewer slots: the few that were left at the end of a bad run are a bad beginning.
+pub const FIRST_SLOTS: u32 = 4;
 /// So many errors in a row, and every answer is taken to be one.
 const FAILING: u32 = 20;
 /// Requests a second while that is so.
 const CRAWL: f64 = 10.0;
+/// An error that took longer, such as a timeout, is set against all that was answered meanwhile.
+const LONG: Duration = Duration::from_millis(250);
 
 /// What an answer says of the host's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +115,9 @@ pub struct Pace {
     refused: Time,
     /// How many errors there were since the last answer that was none.
     errors: u32,
+    /// Answers that were none, and errors that took long.
+    accepted: Recent,
+    late: Recent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,16 +129,18 @@ enum Stop {
 }
 
 impl Pace {
-    /// Begins with `start` slots, such as an earlier run has found good, and never has more than `ceiling`; both are at least 1. `rate`
-    /// is what the person allows a second.
+    /// Begins with `start` slots, such as an earlier run has found good, at least [`FIRST_SLOTS`], and never has more than `ceiling`, at
+    /// least 1. `rate` is what the person allows a second.
     pub fn new(start: u32, ceiling: u32, rate: Option<f64>) -> Self {
         Self {
-            slots: Slots::new(start, ceiling.max(1)),
+            slots: Slots::new(start.max(FIRST_SLOTS), ceiling.max(1)),
             allowance: Allowance::new(rate),
             in_flight: 0,
             stop: Stop::None,
             refused: Time::ZERO,
             errors: 0,
+            accepted: Recent::default(),
+            late: Recent::default(),
         }
     }
 
@@ -142,17 +156,21 @@ impl Pace {
             Stop::Probe(..) => return Permit::Full,
             Stop::None => {}
         }
-        if self.in_flight >= self.slots.count() {
-            self.slots.were_full();
-            return Permit::Full;
+        if self.is_full(now) {
+            match self.slots.due() {
+                Some(at) if now < at => return Permit::Wait(at),
+                Some(_) => self.slots.is_due(now),
+                None => {}
+            }
+            if self.in_flight >= self.slots.count() {
+                return Permit::Full;
+            }
         }
         match self.allowance.take(now) {
             Ok(()) => {
                 self.in_flight += 1;
                 // Whoever asks next would have to wait: they need not ask to be told.
-                if self.in_flight >= self.slots.count() {
-                    self.slots.were_full();
-                }
+                self.is_full(now);
                 Permit::Go
             }
             Err(next) => Permit::Wait(next),
@@ -161,14 +179,22 @@ impl Pace {
 
     /// Takes in what an answer says of the host; `sent` is when its request was.
     pub fn answered(&mut self, now: Time, sent: Time, load: Load) {
+        self.is_full(now);
         self.in_flight = self.in_flight.saturating_sub(1);
+        let latency = now.saturating_sub(sent);
         match load {
             Load::Fine => {
                 self.errors = 0;
-                self.allowance.accepted(now, sent);
+                self.accepted.add(now);
+                self.allowance.accepted(sent);
             }
             Load::Refused => self.refused = sent,
-            Load::Trouble => self.errors += 1,
+            Load::Trouble => {
+                self.errors += 1;
+                if latency > LONG {
+                    self.late.add(now);
+                }
+            }
         }
         match self.stop {
             Stop::Probe(since, _) if sent >= since && load != Load::Refused => self.resume(now),
@@ -177,8 +203,39 @@ impl Pace {
         }
         let failing = self.failing();
         self.allowance.crawl(failing.then_some(CRAWL));
-        let paced = self.allowance.binds(now);
-        self.slots.answered(now, now.saturating_sub(sent), load == Load::Trouble, paced);
+        // That one tile takes too long says nothing of the host while others come well.
+        if load == Load::Fine || latency <= LONG || self.are_many_late(now) {
+            self.slots.answered(now, latency, load == Load::Trouble);
+        }
+    }
+
+    fn are_many_late(&self, now: Time) -> bool {
+        self.late.count_in(now, COUNTED) * 50 > self.accepted.count_in(now, COUNTED)
+    }
+
+    /// Whether all slots are in use; notes it where nothing else keeps a request waiting.
+    fn is_full(&mut self, now: Time) -> bool {
+        let full = self.in_flight >= self.slots.count();
+        if full && self.allowance.has(now) {
+            self.slots.were_full();
+        }
+        full
+    }
+
+    /// Whether somebody should ask though all slots are in use, to be told when more may come without an answer.
+    pub fn wants_a_look(&self) -> bool {
+        self.stop == Stop::None && self.in_flight >= self.slots.count() && self.slots.due().is_some()
+    }
+
+    /// Whether the next request goes ahead alone, to see whether the host has become better.
+    pub fn probes_next(&self) -> bool {
+        matches!(self.stop, Stop::Until(..))
+    }
+
+    /// Takes in that the request that has just been permitted is not sent.
+    pub fn unsent(&mut self, now: Time) {
+        self.allowance.put_back();
+        self.dropped(now);
     }
 
     /// Takes in that a request ended without an answer that says anything of the host, such as one that was cancelled.
@@ -208,7 +265,7 @@ impl Pace {
         }
         if let Why::Refused(status) = why {
             // 503 is a server that is down for a while, and says nothing of how much it allows in that time.
-            self.allowance.refused(now, self.refused, until, status != 503);
+            self.allowance.refused(now, self.refused, until, status != 503, &self.accepted);
         }
         self.stop = Stop::Until(until, why);
     }

@@ -22,6 +22,11 @@ struct Origin {
     later: Option<(Time, Duration)>,
     /// From when to when it answers with errors only, after a tenth of the delay.
     fails: std::ops::Range<Time>,
+    /// Of so many tiles one takes so long instead, at random.
+    tail: Option<(u64, Duration)>,
+    /// The first tiles that never answer: they are given up after ten seconds.
+    never: u32,
+    random: u64,
 }
 
 impl Origin {
@@ -37,6 +42,9 @@ impl Origin {
             retry_after: S,
             later: None,
             fails: Time::ZERO..Time::ZERO,
+            tail: None,
+            never: 0,
+            random: 7,
         }
     }
 
@@ -60,6 +68,16 @@ impl Origin {
             }
             self.tokens -= 1.0;
         }
+        if self.never > 0 {
+            self.never -= 1;
+            return (Load::Trouble, now + 10 * S);
+        }
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if let Some((every, long)) = self.tail
+            && (self.random >> 33).is_multiple_of(every)
+        {
+            return (Load::Fine, now + long);
+        }
         self.busy_until = self.busy_until.max(now) + Duration::from_secs_f64(1.0 / self.capacity);
         (Load::Fine, self.busy_until + self.delay.mul_f64(1.0 + f64::from(at_once) / self.crowd))
     }
@@ -72,6 +90,7 @@ struct Seen {
     refused: u64,
     errors: u64,
     most_at_once: u32,
+    fewest_slots: Option<u32>,
     /// Moment, slots and reason at the end of each second.
     seconds: Vec<(Limits, u64)>,
 }
@@ -117,6 +136,7 @@ fn fetch(pace: &mut Pace, origin: &mut Origin, wanted: u64, until: Time) -> Seen
                 Load::Trouble => seen.errors += 1,
             }
             pace.answered(now, sent, load);
+            seen.fewest_slots = seen.fewest_slots.into_iter().chain([pace.limits(now).slots]).min();
             if load == Load::Refused {
                 pace.pause(now, now + origin.retry_after, Why::Refused(429));
             }
@@ -139,6 +159,86 @@ fn a_far_host_gets_all_slots_within_two_seconds() {
     let after_start = (seen.accepted - seen.seconds[2].1) as f64 / 57.0;
     assert!(after_start >= 0.9 * 10_000.0, "{after_start} a second of 10,000");
     assert!(seen.rate() >= 0.9 * 10_000.0, "{} a second with the start", seen.rate());
+}
+
+#[test]
+fn tiles_that_take_long_by_themselves_keep_no_slots_from_the_others() {
+    for (start, ceiling, every, long) in [(4, 64, 20, 5 * S), (4, 16, 20, 5 * S), (4, 64, 100, 5 * S), (16, 500, 10, S)]
+    {
+        let mut rates = Vec::new();
+        for random in 1..=4 {
+            let mut pace = Pace::new(start, ceiling, None);
+            let mut origin = Origin { tail: Some((every, long)), random, ..Origin::new(5 * MS) };
+            let seen = fetch(&mut pace, &mut origin, u64::MAX, 60 * S);
+            rates.push(seen.rate());
+        }
+
+        let mean = (long.as_secs_f64() + (every - 1) as f64 * 0.005) / every as f64;
+        let best = f64::from(ceiling) / mean;
+        let worst = rates.into_iter().reduce(f64::min).unwrap();
+        let what = format!("one in {every} takes {long:?}, {ceiling} slots: {worst:.0} of {best:.0} a second");
+        println!("{what}");
+        assert!(worst >= 0.8 * best, "{what}");
+    }
+}
+
+#[test]
+fn two_tiles_that_never_answer_cost_no_slots() {
+    let mut pace = Pace::new(4, 4, None);
+    let seen = fetch(&mut pace, &mut Origin { never: 2, ..Origin::new(20 * MS) }, u64::MAX, 15 * S);
+
+    assert_eq!((seen.errors, seen.fewest_slots), (2, Some(4)));
+}
+
+#[test]
+fn where_many_of_all_tiles_never_answer_there_are_fewer_slots() {
+    let mut pace = Pace::new(64, 64, None);
+    let seen = fetch(&mut pace, &mut Origin { never: 50, ..Origin::new(200 * MS) }, u64::MAX, 15 * S);
+
+    assert_eq!(seen.seconds[8].0.slots, 64);
+    assert!(seen.seconds[9].0.slots <= 32, "{:?}", seen.seconds);
+}
+
+#[test]
+fn a_rate_that_was_asked_for_gets_the_slots_it_needs_and_no_more() {
+    let tail = Some((20, 5 * S));
+    for (delay, tail, least, slots) in [
+        (50 * MS, None, 98.0, 4..=8),
+        (500 * MS, None, 98.0, 50..=64),
+        (S, None, 62.0, 64..=64),
+        (5 * MS, Some((20, S)), 98.0, 8..=64),
+        (5 * MS, Some((10, S)), 98.0, 8..=64),
+        (5 * MS, Some((5, 500 * MS)), 98.0, 8..=64),
+        (5 * MS, tail, 98.0, 30..=64),
+    ] {
+        let mut pace = Pace::new(4, 64, Some(100.0));
+        let seen = fetch(&mut pace, &mut Origin { tail, ..Origin::new(delay) }, u64::MAX, 60 * S);
+
+        let ((_, before), (limits, after)) = (seen.seconds[18], seen.seconds[58]);
+        let rate = (after - before) as f64 / 40.0;
+        let what = format!("{delay:?}: {rate:.1} a second, {} slots", limits.slots);
+        println!("{what}");
+        assert!(rate >= least && slots.contains(&limits.slots), "{what}");
+    }
+}
+
+#[test]
+fn no_job_begins_with_the_few_slots_of_a_bad_one() {
+    assert_eq!([(1, 64), (9, 64), (1, 2)].map(|(start, most)| Pace::new(start, most, None).slots.count()), [4, 9, 2]);
+}
+
+#[test]
+fn no_rate_grows_without_end() {
+    let mut pace = Pace::new(4, 64, Some(f64::INFINITY));
+    assert_eq!(pace.ask(S), Permit::Go);
+    pace.answered(S, S, Load::Refused);
+    pace.pause(S, 2 * S, Why::Refused(429));
+    for now in [2 * S, 3 * S, 3_000_000 * S, 3_000_001 * S] {
+        if pace.ask(now) == Permit::Go {
+            pace.answered(now, now, Load::Fine);
+        }
+        assert!(pace.limits(now).rate.unwrap() <= 1e6, "{:?}", pace.limits(now));
+    }
 }
 
 #[test]

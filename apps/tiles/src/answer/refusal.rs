@@ -14,7 +14,7 @@ const NEVER: u32 = 4;
 /// Refusals in a row that end the job.
 const REFUSALS: u32 = 5;
 /// Of so many answers more than half must not be refusals.
-const WINDOW: u32 = 20;
+pub(super) const WINDOW: u32 = 20;
 
 /// Pauses, and how long they have been going on.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(super) struct Waits {
     away: u32,
     /// Whether there ever was an answer.
     answered: bool,
+    /// When an answer that was no error last came, but for those of requests that were on their way in a pause.
+    accepted: Option<Time>,
 }
 
 impl Waits {
@@ -38,6 +40,18 @@ impl Waits {
         if now >= self.until {
             (self.since, self.pauses) = (None, 0);
         }
+    }
+
+    /// Takes in that an answer was no error.
+    pub(super) fn accepted(&mut self, now: Time) {
+        if now >= self.until {
+            self.accepted = Some(now);
+        }
+    }
+
+    /// Whether one came after that.
+    pub(super) fn accepted_since(&self, then: Time) -> bool {
+        self.accepted.is_some_and(|at| at > then)
     }
 
     /// How long to wait after an answer that asks for it, perhaps without saying how long.
@@ -88,10 +102,15 @@ pub(super) struct Blocks {
     in_a_row: u32,
     /// One bit for each of the last answers, set for refusals.
     last: u32,
-    answers: u32,
+    answers: u64,
 }
 
 impl Blocks {
+    /// How many answers were taken in.
+    pub(super) fn judged(&self) -> u64 {
+        self.answers
+    }
+
     /// Takes in a status. Errors of the server say nothing, and a redirect only where the answer is to be had.
     pub(super) fn answered(&mut self, status: u16, load: Load) -> Option<Order> {
         if load == Load::Trouble || matches!(status, 300..=303 | 305..=399) {
@@ -100,11 +119,11 @@ impl Blocks {
         let refused = is_refusal(status);
         self.in_a_row = if refused { self.in_a_row + 1 } else { 0 };
         self.last = (self.last << 1 | u32::from(refused)) & ((1 << WINDOW) - 1);
-        self.answers = (self.answers + 1).min(WINDOW);
+        self.answers += 1;
         let of_last = self.last.count_ones();
         if self.in_a_row >= REFUSALS {
             Some(Order::Blocked { status, refused: self.in_a_row, of: self.in_a_row })
-        } else if refused && self.answers == WINDOW && of_last > WINDOW / 2 {
+        } else if refused && self.answers >= u64::from(WINDOW) && of_last > WINDOW / 2 {
             Some(Order::Blocked { status, refused: of_last, of: WINDOW })
         } else {
             None

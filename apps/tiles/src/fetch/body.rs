@@ -5,9 +5,14 @@ use crate::{check, gzip};
 /// The largest body that is taken; real tiles have less than one megabyte.
 pub(crate) const LARGEST: usize = 32 << 20;
 
-/// A body whose content encoding could not be undone.
+/// Why a body is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Encoded;
+pub(crate) enum Wrong {
+    /// Its content encoding could not be undone.
+    Encoding,
+    /// It holds more than [`LARGEST`].
+    TooLarge,
+}
 
 /// A body as it is checked and stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,10 +23,13 @@ pub(crate) struct Plain {
 }
 
 /// Undoes a content encoding, and packs what is stored packed: MBTiles has vector tiles as gzip.
-pub(crate) fn plain(body: Vec<u8>, encoding: Option<&str>) -> Result<Plain, Encoded> {
+pub(crate) fn plain(body: Vec<u8>, encoding: Option<&str>) -> Result<Plain, Wrong> {
     if body.starts_with(&[0x1F, 0x8B]) {
         // Whether it says so or not.
-        let unpacked = gzip::unpack(&body, LARGEST).map_err(|_| Encoded)?;
+        let unpacked = gzip::unpack(&body, LARGEST).map_err(|error| match error.kind() {
+            std::io::ErrorKind::FileTooLarge => Wrong::TooLarge,
+            _ => Wrong::Encoding,
+        })?;
         // A vector tile stays as it was served.
         let body = if is_vector(&unpacked) { body } else { unpacked };
         return Ok(Plain { body, proven: true });
@@ -29,10 +37,10 @@ pub(crate) fn plain(body: Vec<u8>, encoding: Option<&str>) -> Result<Plain, Enco
     let encoding = encoding.map(str::trim).unwrap_or_default().to_ascii_lowercase();
     // Some servers say gzip of what is not: what it is, is seen by its first bytes.
     if !body.is_empty() && !matches!(encoding.as_str(), "" | "identity" | "gzip" | "x-gzip") {
-        return Err(Encoded);
+        return Err(Wrong::Encoding);
     }
     if is_vector(&body) {
-        let body = gzip::pack(&body).map_err(|_| Encoded)?;
+        let body = gzip::pack(&body).map_err(|_| Wrong::Encoding)?;
         return Ok(Plain { body, proven: true });
     }
     Ok(Plain { body, proven: false })
@@ -70,9 +78,9 @@ mod tests {
         let cut = &gzip::pack(MVT).unwrap()[..12];
         let bomb = gzip::pack(&vec![0; LARGEST + 1]).unwrap();
 
-        assert_eq!(plain(cut.to_vec(), Some("gzip")), Err(Encoded));
-        assert_eq!(plain(bomb, Some("gzip")), Err(Encoded));
-        assert_eq!(plain(PNG.to_vec(), Some("br")), Err(Encoded));
-        assert_eq!(plain(cut.to_vec(), None), Err(Encoded));
+        assert_eq!(plain(cut.to_vec(), Some("gzip")), Err(Wrong::Encoding));
+        assert_eq!(plain(bomb, Some("gzip")), Err(Wrong::TooLarge));
+        assert_eq!(plain(PNG.to_vec(), Some("br")), Err(Wrong::Encoding));
+        assert_eq!(plain(cut.to_vec(), None), Err(Wrong::Encoding));
     }
 }

@@ -200,7 +200,12 @@ impl Client {
         let (body, end) = match body::plain(body, header("content-encoding")) {
             Ok(plain) if plain.proven && end == End::Closed => (plain.body, End::Whole),
             Ok(plain) => (plain.body, end),
-            Err(_) if head.status.is_success() && end != End::Cut => return Err(Broken::Encoding),
+            Err(wrong) if head.status.is_success() && end != End::Cut => {
+                return Err(match wrong {
+                    body::Wrong::Encoding => Broken::Encoding,
+                    body::Wrong::TooLarge => Broken::TooLarge,
+                });
+            }
             // What stands there does not matter.
             Err(_) => (Vec::new(), end),
         };

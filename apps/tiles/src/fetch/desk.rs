@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{client::Reply, progress::Progress};
 use crate::{
     address::Address,
-    answer::{Answers, Broken, Failure, Fate, Now, Order, Outcome, Tries},
+    answer::{Answers, Broken, Class, Failure, Fate, JUDGED, Now, Order, Outcome, Tries},
     check::Format,
     grid::Tile,
     pace::{Pace, Permit, Time},
@@ -40,6 +40,8 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) enum Next {
     Ask(Ticket),
+    /// To be stored.
+    Keep(Row),
     /// Nothing before this moment.
     Sleep(Instant),
     /// Nothing before something has changed.
@@ -65,6 +67,8 @@ pub(crate) struct Desk {
     leaving: AtomicBool,
     began: Instant,
     progress: Arc<Progress>,
+    /// Whether tiles may be asked for there, where a redirect leads.
+    allows: Box<dyn Fn(&Address) -> bool + Send + Sync>,
     /// Takes secrets out of what a server says.
     mask: Box<dyn Fn(&str) -> String + Send + Sync>,
     keeps: Option<u64>,
@@ -87,6 +91,8 @@ struct State {
     learns: bool,
     pace: Pace,
     answers: Answers,
+    /// Tiles that were refused, by how many answers had been judged then. Where these end the job, it is the job that was refused.
+    refused: VecDeque<(u64, Row)>,
     /// The earliest moment for which somebody sleeps.
     alarm: Option<Time>,
     ended: Option<Order>,
@@ -129,12 +135,14 @@ pub(crate) struct Setup {
     /// Whether the template leads to another server than a person has named.
     pub(crate) elsewhere: bool,
     pub(crate) progress: Arc<Progress>,
+    /// Whether tiles may be asked for there, where a redirect leads.
+    pub(crate) allows: Box<dyn Fn(&Address) -> bool + Send + Sync>,
     pub(crate) mask: Box<dyn Fn(&str) -> String + Send + Sync>,
 }
 
 impl Desk {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { todo, template, format, learns, pace, seed, keeps, progress, elsewhere, mask } = setup;
+        let Setup { todo, template, format, learns, pace, seed, keeps, progress, elsewhere, allows, mask } = setup;
         let state = State {
             todo,
             next: None,
@@ -147,6 +155,7 @@ impl Desk {
             learns,
             pace,
             answers: Answers::new(format, seed),
+            refused: VecDeque::new(),
             alarm: None,
             ended: None,
             text: String::new(),
@@ -157,6 +166,7 @@ impl Desk {
             leaving: AtomicBool::new(false),
             began: Instant::now(),
             progress,
+            allows,
             mask,
             keeps,
         }
@@ -188,34 +198,42 @@ impl Desk {
     }
 
     pub(crate) fn next(&self) -> Next {
-        if self.leaving.load(Ordering::Acquire) {
-            return Next::Leave;
-        }
+        let leaving = self.leaving.load(Ordering::Acquire);
         let now = self.now();
         let mut state = self.state();
-        let next = loop {
-            match state.next(now) {
-                Some(Work::Skip) => {}
-                next => break next,
-            }
-        };
-        self.progress.limits(now, &state.pace);
-        let room = state.pace.in_flight() < state.pace.limits(now).slots;
-        drop(state);
-        match next {
-            Some(Work::Ask(ticket)) => {
-                if room {
-                    self.more.notify_one();
-                }
-                Next::Ask(ticket)
-            }
-            Some(Work::At(time)) => Next::Sleep(self.began + time),
-            Some(Work::Later | Work::Skip) => Next::Wait,
-            None => {
-                self.leave();
-                Next::Leave
-            }
+        if let Some(row) = state.refused(leaving) {
+            return self.keep(row);
         }
+        if leaving {
+            return Next::Leave;
+        }
+        let next = state.next(now);
+        let last = if next.is_none() { state.refused(true) } else { None };
+        self.progress.limits(now, &state.pace);
+        let looks = state.alarm.is_none() && state.pace.wants_a_look();
+        let room = looks || state.pace.in_flight() < state.pace.limits(now).slots;
+        drop(state);
+        if room && matches!(next, Some(Work::Ask(_) | Work::Failed { .. })) {
+            self.more.notify_one();
+        }
+        match next {
+            Some(Work::Ask(ticket)) => Next::Ask(ticket),
+            Some(Work::Failed { tile, tries, failure }) => self.keep(Row { tile, what: self.failed(failure, tries) }),
+            Some(Work::At(time)) => Next::Sleep(self.began + time),
+            Some(Work::Later) => Next::Wait,
+            None => match last {
+                Some(row) => self.keep(row),
+                None => {
+                    self.leave();
+                    Next::Leave
+                }
+            },
+        }
+    }
+
+    fn keep(&self, row: Row) -> Next {
+        self.progress.arrived(&row.what);
+        Next::Keep(row)
     }
 
     /// Somebody who slept until `alarm` is awake.
@@ -253,7 +271,9 @@ impl Desk {
             }
             Err(broken) => Outcome::Broken(*broken),
         };
-        let decision = state.answers.decide(outcome, &ticket.address, ticket.tries, now);
+        let last = state.is_last();
+        let tries = Tries { last, ..ticket.tries };
+        let decision = state.answers.decide(outcome, &ticket.address, tries, now);
         state.pace.answered(now.time, ticket.sent, decision.load);
         let mut settled = Settled::default();
         match decision.order {
@@ -262,6 +282,10 @@ impl Desk {
                 self.progress.paused();
             }
             Some(order) if order.ends() => {
+                if matches!(order, Order::Blocked { .. }) {
+                    // It is not these tiles that it refused.
+                    state.refused.clear();
+                }
                 // What was on its way when the job ended says the same once more.
                 if state.ended.is_none() {
                     settled.words = Some(format!("{order}; {}", order.hint()));
@@ -281,7 +305,6 @@ impl Desk {
             fetched: unix,
             expires: reply.headers.fresh.or(self.keeps).map(|fresh| unix.saturating_add(fresh)),
         };
-        let tries = ticket.tries;
         let what = match (decision.fate, reply) {
             (Fate::Store(found), Ok(reply)) => {
                 if state.learns && state.format.is_none() {
@@ -294,12 +317,24 @@ impl Desk {
             }
             (Fate::Unchanged, Ok(reply)) => Some(What::Unchanged { http: http(&reply) }),
             (Fate::Empty, Ok(reply)) => Some(What::Empty { status: reply.status, http: http(&reply) }),
+            (Fate::Failed(failure), _) if failure.class == Class::Refused => {
+                let row = Row { tile: ticket.tile, what: self.failed(failure, tries) };
+                if !matches!(state.ended, Some(Order::Blocked { .. })) {
+                    let judged = state.answers.judged();
+                    state.refused.push_back((judged, row));
+                }
+                None
+            }
             (Fate::Failed(failure), _) => Some(self.failed(failure, tries)),
             (Fate::Again { at, tries, failure }, _) => {
                 self.progress.trouble(failure.class);
                 let address = ticket.redirected.then_some(ticket.address);
                 state.again(at, ticket.tile, tries, address);
                 None
+            }
+            (Fate::Redirect { to, .. }, reply) if !(self.allows)(&to) => {
+                let (status, text) = (reply.ok().map(|reply| reply.status), forbidden(&to));
+                Some(self.failed(Failure { class: Class::Redirect, status, text }, tries))
             }
             (Fate::Redirect { to, tries, for_good, same_origin }, _) => {
                 // Only what the template itself led to says something of the template.
@@ -332,8 +367,12 @@ impl Desk {
 
 enum Work {
     Ask(Ticket),
-    /// There is nothing to be done for this tile.
-    Skip,
+    /// It cannot be asked for.
+    Failed {
+        tile: Tile,
+        tries: Tries,
+        failure: Failure,
+    },
     At(Time),
     Later,
 }
@@ -342,9 +381,12 @@ impl State {
     /// None when there is nothing left and nothing on its way.
     fn next(&mut self, now: Time) -> Option<Work> {
         let due = self.again.peek().is_some_and(|Reverse(again)| again.at <= now);
-        if !due {
+        let probes = self.pace.probes_next();
+        if !due || probes {
             self.next = self.next.or_else(|| self.todo.next());
         }
+        // Whether the host takes requests again is not tried with a tile that may be refused for itself.
+        let due = due && !(probes && self.next.is_some());
         if !due && self.next.is_none() {
             return match self.again.peek().map(|Reverse(again)| again.at) {
                 Some(at) => Some(self.sleep(at)),
@@ -372,14 +414,27 @@ impl State {
             Address::parse(&self.text)
         });
         let Some(address) = address else {
-            // A template has been checked with one tile; where it leads nowhere with another, that one stays missing.
-            self.pace.dropped(now);
-            return Some(Work::Skip);
+            // A template has been checked with one tile only.
+            self.pace.unsent(now);
+            let text = format!("no address: {}", self.template.masked(tile));
+            return Some(Work::Failed { tile, tries, failure: Failure { class: Class::Request, status: None, text } });
         };
         if self.origin.is_none() {
             self.origin = Some(address.clone());
         }
         Some(Work::Ask(Ticket { tile, tries, address, own, redirected, format: self.format, sent: now }))
+    }
+
+    /// Whether the tile of which the answer has come is the last of all.
+    fn is_last(&mut self) -> bool {
+        self.next = self.next.or_else(|| self.todo.next());
+        self.next.is_none() && self.again.is_empty() && self.pace.in_flight() == 1
+    }
+
+    /// A tile that was refused, and nothing that comes can make it a refusal of the job; or any, when nothing more is asked.
+    fn refused(&mut self, any: bool) -> Option<Row> {
+        let judged = self.answers.judged();
+        self.refused.pop_front_if(|(then, _)| any || judged >= *then + JUDGED).map(|(_, row)| row)
     }
 
     /// One sleeps for all.
@@ -393,8 +448,13 @@ impl State {
 
     fn again(&mut self, at: Time, tile: Tile, tries: Tries, address: Option<Address>) {
         self.repeated += 1;
+        let tries = Tries { last: false, ..tries };
         self.again.push(Reverse(Again { at, number: self.repeated, tile, tries, address }));
     }
+}
+
+fn forbidden(to: &Address) -> String {
+    format!("it leads to {}: its operators forbid bulk downloads", to.host())
 }
 
 #[cfg(test)]

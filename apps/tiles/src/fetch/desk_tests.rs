@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
@@ -23,6 +23,7 @@ fn desk(tiles: u32, slots: u32) -> Desk {
         keeps: None,
         progress: Arc::new(Progress::default()),
         elsewhere: false,
+        allows: Box::new(|to| to.host() != "forbidden"),
         mask: Box::new(|text| text.replace("s3cret", "***")),
     })
 }
@@ -143,7 +144,7 @@ async fn in_a_pause_nobody_asks_and_then_one_goes_ahead() {
     desk.awake(until);
 
     let probe = ask(&desk);
-    assert_eq!((probe.address.path(), probe.tries), ("/4/0/0.png", Tries::default()), "the refusal was no try");
+    assert_eq!(probe.address.path(), "/4/2/0.png", "the one that was refused is at the end of the queue");
     assert!(matches!(desk.next(), Next::Wait), "the others wait for it");
     tile(&desk, probe);
     // So little was allowed in a minute that it goes on slowly.
@@ -226,18 +227,178 @@ async fn a_move_for_now_is_followed_for_one_tile_and_repeated_where_it_led() {
     assert_eq!(ask(&desk).address.as_str(), "http://h/elsewhere");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_tile_that_leads_nowhere_is_left_out_and_holds_up_nobody() {
-    let settings = Settings::default();
-    // At zoom 4, the second one has no number for a port.
-    let ports = Template::parse("http://h:{switch:80,80x}/{z}/{x}/{y}", &settings).unwrap();
-    let desk =
-        Desk { state: Mutex::new(State { template: ports, ..desk(3, 1).state.into_inner().unwrap() }), ..desk(0, 1) };
+/// The same desk with another template.
+fn leading(template: &str, desk: Desk) -> Desk {
+    let template = Template::parse(template, &Settings::default()).unwrap();
+    let Desk { state, .. } = desk;
+    let state = Mutex::new(State { template, ..state.into_inner().unwrap() });
+    Desk { state, ..self::desk(0, 1) }
+}
 
-    let first = ask(&desk);
-    assert_eq!(first.address.as_str(), "http://h:80/4/0/0");
-    tile(&desk, first);
-    assert_eq!(ask(&desk).address.as_str(), "http://h:80/4/2/0");
+/// Runs with one slot to the end, and answers by path; these are the rows, and how often each was asked for.
+async fn run(desk: &Desk, answer: impl Fn(&str) -> Result<Reply, Broken>) -> (Vec<Row>, BTreeMap<String, u32>) {
+    let (mut rows, mut asked) = (Vec::new(), BTreeMap::<_, u32>::new());
+    loop {
+        match desk.next() {
+            Next::Ask(ticket) => {
+                let path = ticket.address.path().to_owned();
+                let reply = answer(&path);
+                *asked.entry(path).or_default() += 1;
+                rows.extend(desk.answered(ticket, reply, None, 7).row);
+            }
+            Next::Keep(row) => rows.push(row),
+            Next::Sleep(until) => {
+                tokio::time::advance(until - Instant::now()).await;
+                desk.awake(until);
+            }
+            Next::Wait => panic!("it waits, and nothing is on its way"),
+            Next::Leave => return (rows, asked),
+        }
+    }
+}
+
+fn failures(rows: &[Row]) -> Vec<(u32, Class, Option<u16>, u32)> {
+    let failure = |row: &Row| match &row.what {
+        What::Failed { class, status, tries, .. } => Some((row.tile.x(), *class, *status, *tries)),
+        _ => None,
+    };
+    rows.iter().filter_map(failure).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tile_that_leads_nowhere_has_failed_and_holds_up_nobody() {
+    // At zoom 4, the second one has no number for a port.
+    let desk = leading("http://h:{switch:80,80x}/{z}/{x}/{y}", desk(4, 1));
+
+    let (rows, asked) = run(&desk, |_| said(200, ("", ""), PNG)).await;
+
+    assert_eq!(failures(&rows), [(1, Class::Request, None, 1), (3, Class::Request, None, 1)]);
+    let What::Failed { text, .. } = &rows[1].what else { panic!("it has failed") };
+    assert_eq!(text, "no address: http://h:80x/4/1/0");
+    assert_eq!((rows.len(), asked.len()), (4, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_tiles_lead_nowhere_all_have_failed_and_none_has_waited() {
+    let began = Instant::now();
+    // At zoom 4 there is no number for a port.
+    let desk = leading("http://h:{matrix:80,80,80,80,80x}/{x}/{y}", desk(16, 4));
+    desk.state().pace = Pace::new(4, 4, Some(0.1));
+
+    let (rows, asked) = run(&desk, |_| said(200, ("", ""), PNG)).await;
+
+    assert_eq!((failures(&rows).len(), asked.len()), (16, 0));
+    assert_eq!((desk.progress.now().arrived.failed, desk.state().pace.in_flight()), (16, 0));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tile_that_is_always_refused_fails_and_keeps_none_from_the_others() {
+    for (status, header) in [(503, ("retry-after", "1")), (429, ("", ""))] {
+        let began = Instant::now();
+        let desk = desk(100, 1);
+
+        let (rows, asked) = run(&desk, |path| match path {
+            "/4/3/0.png" => said(status, header, b""),
+            _ => said(200, ("", ""), PNG),
+        })
+        .await;
+
+        assert_eq!(failures(&rows), [(3, Class::Busy, Some(status), 5)]);
+        // Three times it might have been the host, and once more where no other one was asked in between.
+        assert_eq!(rows.len(), 100);
+        assert!((8..=9).contains(&asked["/4/3/0.png"]), "{asked:?}");
+        assert!(asked.iter().all(|(path, times)| *times == 1 || path == "/4/3/0.png"), "{asked:?}");
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+        assert_eq!(desk.ended(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_tile_that_is_always_refused_fails_after_as_many_pauses() {
+    let began = Instant::now();
+    let desk = desk(1, 4);
+
+    let (rows, asked) = run(&desk, |_| said(429, ("retry-after", "60"), b"")).await;
+
+    assert_eq!(failures(&rows), [(0, Class::Busy, Some(429), 5)]);
+    assert_eq!(asked["/4/0/0.png"], 8);
+    // The host may well mean it: each time it is obeyed.
+    assert!((7 * 60..9 * 60).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_refuses_all_is_left_alone_and_no_tile_fails_of_it() {
+    let desk = desk(100, 4);
+
+    let (rows, asked) = run(&desk, |_| said(429, ("retry-after", "600"), b"")).await;
+
+    assert!(rows.is_empty() && matches!(desk.ended(), Some(Order::ComeBack { .. })));
+    assert!(asked.values().sum::<u32>() < 12, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_host_refuses_that_does_not_want_us_has_not_failed() {
+    let desk = desk(100, 1);
+    // Two for themselves, and then all.
+    let refused = |path: &str| {
+        let x: u32 = path.split('/').nth(2).unwrap().parse().unwrap();
+        let y: u32 = path.split(['/', '.']).nth(3).unwrap().parse().unwrap();
+        let number = 16 * y + x;
+        matches!(number, 3 | 4 | 50..)
+    };
+
+    let (rows, asked) = run(&desk, |path| match refused(path) {
+        true => said(403, ("", ""), b"no"),
+        false => said(200, ("", ""), PNG),
+    })
+    .await;
+
+    assert!(matches!(desk.ended(), Some(Order::Blocked { .. })));
+    assert_eq!(failures(&rows), [(3, Class::Refused, Some(403), 1), (4, Class::Refused, Some(403), 1)]);
+    assert_eq!((rows.len(), asked.len()), (50, 55), "those that ended the job are as if they had not been asked for");
+    assert_eq!(desk.progress.now().arrived.failed, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_end_nothing_have_failed_also_at_the_end_and_at_a_stop() {
+    for stops in [false, true] {
+        let desk = desk(8, 1);
+        let (mut rows, mut asked) = (Vec::new(), 0);
+        loop {
+            match desk.next() {
+                Next::Ask(ticket) => {
+                    asked += 1;
+                    let settled =
+                        desk.answered(ticket, said(if asked > 4 { 403 } else { 200 }, ("", ""), PNG), None, 7);
+                    rows.extend(settled.row);
+                    if stops && asked == 6 {
+                        desk.leave();
+                    }
+                }
+                Next::Keep(row) => rows.push(row),
+                Next::Leave => break,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        assert_eq!((rows.len(), failures(&rows).len()), if stops { (6, 2) } else { (8, 4) });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_redirect_leads_to_a_server_that_forbids_it() {
+    for status in [301, 302] {
+        let desk = desk(2, 1);
+        let ticket = ask(&desk);
+
+        let settled = desk.answered(ticket, said(status, ("location", "https://forbidden/4/0/0.png"), b""), None, 7);
+
+        let What::Failed { class, status: said, text, .. } = settled.row.unwrap().what else { panic!("it failed") };
+        assert_eq!((class, said), (Class::Redirect, Some(status)));
+        assert_eq!(text, "it leads to forbidden: its operators forbid bulk downloads");
+        assert_eq!(ask(&desk).address.as_str(), "http://h/4/1/0.png", "the template stays where it is");
+    }
 }
 
 #[tokio::test(start_paused = true)]

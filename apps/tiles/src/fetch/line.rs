@@ -84,7 +84,10 @@ pub(crate) async fn read(
 ) -> Result<(Vec<u8>, End), Broken> {
     let mut body = pin!(body);
     let hint = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(READ);
-    let mut bytes = Vec::with_capacity(hint.min(LARGEST));
+    if hint > LARGEST {
+        return Err(Broken::TooLarge);
+    }
+    let mut bytes = Vec::with_capacity(hint);
     while !body.is_end_stream() {
         let frame = beside(driver, poll_fn(|cx| body.as_mut().poll_frame(cx)));
         match timeout(idle, frame).await.map_err(|_| Broken::Timeout)? {
@@ -93,7 +96,7 @@ pub(crate) async fn read(
             Some(Err(_)) => return Ok((bytes, End::Cut)),
         }
         if bytes.len() > LARGEST {
-            return Err(Broken::Encoding);
+            return Err(Broken::TooLarge);
         }
     }
     // Nothing where something was announced, or less than that, is an error of hyper's.

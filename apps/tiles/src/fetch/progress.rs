@@ -57,7 +57,7 @@ pub struct Numbers {
     /// Pauses that the server asked for, or that it needed.
     pub pauses: u64,
     /// What limits the requests.
-    limits: Option<(Limits, Time)>,
+    limits: Option<(Limits, Time, Instant)>,
     in_flight: u32,
     /// How much had come at what time.
     notes: VecDeque<(Instant, u64)>,
@@ -160,7 +160,7 @@ impl Progress {
 
     pub(crate) fn limits(&self, now: Time, pace: &Pace) {
         let mut numbers = self.numbers();
-        (numbers.limits, numbers.in_flight) = (Some((pace.limits(now), now)), pace.in_flight());
+        (numbers.limits, numbers.in_flight) = (Some((pace.limits(now), now, Instant::now())), pace.in_flight());
     }
 
     /// Nothing more is drawn: the last words are said.
@@ -186,7 +186,7 @@ impl Progress {
         if failed > 0 {
             parts.push(format!("{} failed", number(failed)));
         }
-        parts.extend(self.limit(&numbers));
+        parts.extend(Self::limit(&numbers));
         let first = parts.len();
         parts.push(format!("{} stored", number(numbers.arrived.stored + numbers.arrived.unchanged)));
         if numbers.arrived.empty > 0 {
@@ -233,15 +233,15 @@ impl Progress {
         if let Some(eta) = eta(&numbers, now) {
             let _ = write!(line, ", ETA {eta}");
         }
-        if let Some(limit) = self.limit(&numbers) {
+        if let Some(limit) = Self::limit(&numbers) {
             let _ = write!(line, ", {limit}");
         }
         line
     }
 
     /// What limits the requests, in a few words.
-    fn limit(&self, numbers: &Numbers) -> Option<String> {
-        let (Limits { slots, rate, reason }, _) = numbers.limits?;
+    fn limit(numbers: &Numbers) -> Option<String> {
+        let (Limits { slots, rate, reason }, then, at) = numbers.limits?;
         let because = |why: Why| match why {
             Why::Refused(status) => status.to_string(),
             Why::Unreachable => "unreachable".to_owned(),
@@ -249,7 +249,7 @@ impl Progress {
         let allowed = rate.map(|rate| format!("{}/s", number(rate.round().max(1.0) as u64))).unwrap_or_default();
         Some(match reason {
             Reason::Paused { until, why } => {
-                let left = until.saturating_sub(self.began.elapsed());
+                let left = until.saturating_sub(then + at.elapsed());
                 format!("{}: waiting {}", because(why), span(left))
             }
             Reason::Probing(why) => format!("{}: trying one", because(why)),
@@ -267,7 +267,9 @@ impl Progress {
 
 fn eta(numbers: &Numbers, now: Instant) -> Option<String> {
     let rate = numbers.rate(now);
-    (rate >= 0.01 && numbers.left() > 0).then(|| span(Duration::from_secs_f64(numbers.left() as f64 / rate)))
+    // One that is beyond all numbers is none.
+    let left = Duration::try_from_secs_f64(numbers.left() as f64 / rate).ok()?;
+    (rate >= 0.01 && !left.is_zero()).then(|| span(left))
 }
 
 #[cfg(test)]

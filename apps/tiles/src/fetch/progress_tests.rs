@@ -141,3 +141,35 @@ async fn what_limits_the_requests_is_said_in_words() {
     progress.limits(now, &asked);
     assert!(progress.log().ends_with(", --rate 2/s"), "{}", progress.log());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_as_long_as_it_is_however_late_the_first_request_was() {
+    let progress = Progress::default();
+    progress.begin(9, 0, 0, 0);
+    tokio::time::advance(40 * SECOND).await;
+    // The desk begins to count now.
+    let mut pace = Pace::new(4, 4, None);
+    assert_eq!(pace.ask(Time::ZERO), Permit::Go);
+    pace.answered(SECOND, Time::ZERO, Load::Refused);
+    pace.pause(SECOND, 31 * SECOND, Why::Refused(429));
+    progress.limits(SECOND, &pace);
+
+    tokio::time::advance(10 * SECOND).await;
+
+    assert!(progress.log().ends_with("429: waiting 0:20"), "{}", progress.log());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_can_ever_be_fetched_has_no_eta() {
+    let progress = Progress::default();
+    progress.begin(u64::MAX, 0, 0, 0);
+    for _ in 0..9 {
+        tokio::time::advance(SECOND).await;
+        progress.log();
+    }
+    progress.arrived(&stored(1));
+
+    let log = progress.log();
+
+    assert!(!log.contains("ETA"), "{log}");
+}

@@ -8,12 +8,13 @@
 //!
 //! Requests are spread evenly, but for those that are late by at most 20 ms: so late may a timer be.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use super::{Reason, Time};
+use super::{
+    Reason, Time,
+    recent::{COUNTED, GRAIN, Recent},
+};
 
-/// The time over which accepted requests are counted at most.
-const COUNTED: Duration = Duration::from_secs(10);
 /// Over what time the first refusal looks back: before, there were fewer slots.
 const FIRST: Duration = Duration::from_secs(1);
 /// A pause as long as this belongs to the time in which was accepted what was: so do limits per minute.
@@ -29,12 +30,12 @@ const DOUBLING: f64 = 2.0;
 const FAST: f64 = 1.2;
 const SLOW: f64 = 1.05;
 const SLOWEST: f64 = 1.01;
-/// The grain of counting.
-const GRAIN: Duration = Duration::from_millis(50);
 /// So many accepted requests tell a rate.
 const ENOUGH: u32 = 20;
 /// The lowest rate: one request in ten seconds.
 const LOWEST: f64 = 0.1;
+/// No rate grows beyond this: nothing is as fast.
+const HIGHEST: f64 = 1e6;
 
 #[derive(Debug)]
 pub(super) struct Allowance {
@@ -52,8 +53,6 @@ pub(super) struct Allowance {
     since: Time,
     /// What became of the requests that were on their way at the last refusal.
     wave: Option<Wave>,
-    /// How many were accepted, by the time in grains; oldest first.
-    accepted: VecDeque<(u128, u32)>,
 }
 
 /// Requests sent from one that was refused until all were stopped.
@@ -77,7 +76,7 @@ enum Found {
 impl Allowance {
     pub(super) fn new(asked: Option<f64>) -> Self {
         Self {
-            asked: asked.map(|rate| rate.max(LOWEST)),
+            asked: asked.map(|rate| rate.clamp(LOWEST, HIGHEST)),
             found: Found::Nothing,
             crawl: None,
             tokens: 1.0,
@@ -85,7 +84,6 @@ impl Allowance {
             waited: None,
             since: Time::ZERO,
             wave: None,
-            accepted: VecDeque::new(),
         }
     }
 
@@ -110,14 +108,7 @@ impl Allowance {
 
     /// Takes one request out, or says when there will be one.
     pub(super) fn take(&mut self, now: Time) -> Result<(), Time> {
-        self.grow(now);
-        let Some(rate) = self.rate() else {
-            self.at = now;
-            return Ok(());
-        };
-        let passed = now.saturating_sub(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed * rate).min(1.0 + rate * LATE.as_secs_f64());
-        self.at = self.at.max(now);
+        let Some(rate) = self.fill(now) else { return Ok(()) };
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
@@ -127,18 +118,32 @@ impl Allowance {
         Err(now + Duration::from_secs_f64((1.0 - self.tokens) / rate) + Duration::from_nanos(1000))
     }
 
-    pub(super) fn accepted(&mut self, now: Time, sent: Time) {
+    /// Whether a request that is asked for now need not wait.
+    pub(super) fn has(&mut self, now: Time) -> bool {
+        self.fill(now).is_none() || self.tokens >= 1.0
+    }
+
+    /// Puts back what was taken for a request that is not sent.
+    pub(super) fn put_back(&mut self) {
+        self.tokens += 1.0;
+    }
+
+    /// Puts in what the time has brought; none where there is no limit.
+    fn fill(&mut self, now: Time) -> Option<f64> {
+        self.grow(now);
+        let rate = self.rate();
+        if let Some(rate) = rate {
+            let passed = now.saturating_sub(self.at).as_secs_f64();
+            self.tokens = (self.tokens + passed * rate).min(1.0 + rate * LATE.as_secs_f64());
+        }
+        self.at = self.at.max(now);
+        rate
+    }
+
+    /// Takes in that a request sent at `sent` was accepted.
+    pub(super) fn accepted(&mut self, sent: Time) {
         if let Some(wave) = self.wave.as_mut().filter(|wave| wave.began <= sent && sent <= wave.ended) {
             wave.accepted += 1;
-        }
-        let grain = now.as_nanos() / GRAIN.as_nanos();
-        match self.accepted.back_mut() {
-            Some((last, count)) if *last == grain => *count += 1,
-            _ => self.accepted.push_back((grain, 1)),
-        }
-        let oldest = now.saturating_sub(COUNTED).as_nanos() / GRAIN.as_nanos();
-        while self.accepted.front().is_some_and(|(grain, _)| *grain < oldest) {
-            self.accepted.pop_front();
         }
     }
 
@@ -147,15 +152,15 @@ impl Allowance {
     }
 
     /// Takes in that the host refused a request sent at `sent`, and is asked again at `until`; `limits` says whether it did so because
-    /// there were too many.
-    pub(super) fn refused(&mut self, now: Time, sent: Time, until: Time, limits: bool) {
+    /// there were too many. `accepted` are those that it did not refuse.
+    pub(super) fn refused(&mut self, now: Time, sent: Time, until: Time, limits: bool, accepted: &Recent) {
         self.grow(now);
         self.wave = Some(Wave { began: sent, ended: now, accepted: 0 });
         let (active, pause) = (now.saturating_sub(self.since), until.saturating_sub(now));
-        let recent = self.accepted_in(now, active.min(FIRST));
+        let recent = accepted.rate_in(now, active.min(FIRST));
         let counted = active.min(COUNTED);
         let counts = if limits { counted + pause } else { counted };
-        let sustained = f64::from(self.count_in(now, counted)) / counts.max(GRAIN).as_secs_f64();
+        let sustained = f64::from(accepted.count_in(now, counted)) / counts.max(GRAIN).as_secs_f64();
         let keep = until + KEEP;
         self.found = match self.found {
             // Limits per minute or hour: what was accepted is all there is until the pause is over.
@@ -168,7 +173,7 @@ impl Allowance {
             Found::Once(rate, _) | Found::Well(rate, _) => {
                 // A rate that was not reached was not what was refused.
                 let enough = Duration::from_secs_f64(20.0 / rate).clamp(FIRST, COUNTED).min(active);
-                Found::Well(least(0.95 * rate.min(1.1 * self.accepted_in(now, enough))), keep)
+                Found::Well(least(0.95 * rate.min(1.1 * accepted.rate_in(now, enough))), keep)
             }
         };
     }
@@ -191,23 +196,14 @@ impl Allowance {
         }
     }
 
-    /// Accepted a second, in so much time before now.
-    fn accepted_in(&self, now: Time, last: Duration) -> f64 {
-        f64::from(self.count_in(now, last)) / last.max(GRAIN).as_secs_f64()
-    }
-
-    fn count_in(&self, now: Time, last: Duration) -> u32 {
-        let from = now.saturating_sub(last).as_nanos() / GRAIN.as_nanos();
-        self.accepted.iter().filter(|(grain, _)| *grain >= from).map(|(_, count)| count).sum()
-    }
-
     /// Lets a rate grow with the time that has passed.
     fn grow(&mut self, now: Time) {
         let passed = now.saturating_sub(self.at.max(self.since)).as_secs_f64();
         match &mut self.found {
-            Found::Once(rate, growth) => *rate *= growth.powf(passed),
+            Found::Once(rate, growth) => *rate = (*rate * growth.powf(passed)).min(HIGHEST),
             Found::Well(rate, keep) if *keep < now => {
-                *rate *= SLOWEST.powf(now.saturating_sub(self.at.max(*keep)).as_secs_f64());
+                let passed = now.saturating_sub(self.at.max(*keep)).as_secs_f64();
+                *rate = (*rate * SLOWEST.powf(passed)).min(HIGHEST);
             }
             _ => {}
         }

@@ -1,8 +1,12 @@
 //! How many requests at once: by the latency of the answers and the errors among them. Pure.
 //!
-//! At the end of each tick (at least 250 ms and 20 answers) the number is raised if that made the whole faster the last time: doubled at
-//! first, later by a tenth. It is lowered by a tenth when the median latency is more than twice the lowest of the last 30 s, and halved
-//! when more than 2 % of the answers were errors, at once where these come in a burst. After a change a tick begins when the answers show it.
+//! At the end of each tick (at least 250 ms and 20 answers) in which a request waited for a slot, the number is raised: doubled at first,
+//! later by a tenth. A raise is taken back if it made nothing faster and the answers slower: in a host that has enough to do, whatever is
+//! asked beyond that waits, and the median latency grows with the number. Where it does not, the slots are busy with tiles that take long
+//! by themselves, and more slots are what helps; the rate of so short a time says nothing then.
+//!
+//! It is lowered by a tenth when the median is more than twice the lowest of the last 30 s, and halved when more than 2 % of the answers
+//! were errors, at once where these come in a burst. After a change a tick begins when the answers show it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -28,11 +32,18 @@ pub(super) struct Slots {
     tick: Tick,
     /// Medians of ticks that may yet be the lowest, oldest and lowest first.
     base: VecDeque<(Time, Duration)>,
-    /// The last raise: from where, and how fast it was before.
-    raise: Option<(u32, f64)>,
+    /// What was before the last raise of which it is not known whether it helped.
+    raise: Option<Raise>,
     /// The median at which the number was lowered in the tick before.
     lowered_at: Option<Duration>,
     hold_until: Time,
+}
+
+#[derive(Debug)]
+struct Raise {
+    count: u32,
+    rate: f64,
+    median: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +89,21 @@ impl Slots {
         self.raise = None;
     }
 
+    /// When the number may be raised though no answer comes: all slots may be busy with tiles that take long.
+    pub(super) fn due(&self) -> Option<Time> {
+        let enough = self.tick.full && self.tick.latencies.len() >= ANSWERS && self.count < self.ceiling;
+        self.tick.began.filter(|_| enough).map(|began| began + TICK)
+    }
+
+    /// Takes in that this moment has come.
+    pub(super) fn is_due(&mut self, now: Time) {
+        if let Some(began) = self.tick.began {
+            self.end(now, began);
+        }
+    }
+
     /// Takes in an answer.
-    pub(super) fn answered(&mut self, now: Time, latency: Duration, error: bool, paced: bool) {
+    pub(super) fn answered(&mut self, now: Time, latency: Duration, error: bool) {
         let began = *self.tick.began.get_or_insert(now);
         if error {
             self.tick.errors += 1;
@@ -94,15 +118,19 @@ impl Slots {
         let answers = self.tick.latencies.len() + self.tick.errors;
         let took = now.saturating_sub(began);
         let sudden = self.tick.errors >= SUDDEN && self.tick.errors * 4 > answers;
-        if !sudden && (took < TICK || answers < ANSWERS) {
-            return;
+        if sudden || took >= TICK && answers >= ANSWERS {
+            self.end(now, began);
         }
+    }
+
+    fn end(&mut self, now: Time, began: Time) {
         let tick = std::mem::replace(&mut self.tick, Tick { began: Some(now), ..Tick::default() });
-        let rate = tick.latencies.len() as f64 / took.as_secs_f64();
+        let answers = tick.latencies.len() + tick.errors;
+        let rate = tick.latencies.len() as f64 / now.saturating_sub(began).as_secs_f64();
         let median = median(tick.latencies);
         let before = self.count;
         match median {
-            Some(median) if tick.errors * 50 <= answers => self.settle(now, median, rate, tick.full && !paced),
+            Some(median) if tick.errors * 50 <= answers => self.settle(now, median, rate, tick.full),
             _ => self.halve(),
         }
         if self.count != before {
@@ -131,23 +159,25 @@ impl Slots {
             self.reason = Reason::Latency;
             (self.raise, self.lowered_at) = (None, Some(median));
         } else if full {
-            self.raise(now, rate);
+            self.raise(now, median, rate);
         } else {
             self.raise = None;
         }
     }
 
     /// Raises the number, or takes the last raise back if it did not help.
-    fn raise(&mut self, now: Time, rate: f64) {
-        match self.raise.take() {
-            Some((before, slower)) if rate < slower * 1.02 => {
-                self.to(before, Reason::Enough);
-                self.double_to = before;
+    fn raise(&mut self, now: Time, median: Duration, rate: f64) {
+        let before = self.raise.take().filter(|before| rate < before.rate * 1.02);
+        match before {
+            Some(before) if before.makes_wait(self.count, median) => {
+                self.to(before.count, Reason::Enough);
+                self.double_to = before.count;
                 self.hold_until = now + HOLD;
             }
             _ if now < self.hold_until || self.count == self.ceiling => {}
-            _ => {
-                self.raise = Some((self.count, rate));
+            before => {
+                // One that has not shown yet what it does is judged together with the next.
+                self.raise = before.or(Some(Raise { count: self.count, rate, median }));
                 let doubled = self.count.saturating_mul(2).min(self.double_to);
                 let raised = self.count + (self.count / 10).max(1);
                 self.to(doubled.max(raised).min(self.ceiling), Reason::Starting);
@@ -170,6 +200,14 @@ impl Slots {
         }
         self.base.push_back((now, median));
         self.base[0].1
+    }
+}
+
+impl Raise {
+    /// Whether the answers take longer at least half as much as there are more slots now: all of it if none of these helps.
+    fn makes_wait(&self, count: u32, median: Duration) -> bool {
+        let growth = f64::from(count) / f64::from(self.count);
+        median > self.median.mul_f64((1.0 + growth) / 2.0)
     }
 }
 

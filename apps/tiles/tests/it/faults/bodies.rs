@@ -202,9 +202,26 @@ async fn a_bomb_does_not_go_off() {
 
     let ran = Get::from(&origin).zooms(0..=10).run().await;
 
-    ran.is_complete(|tile| origin.truth(Format::Png, tile));
-    assert_eq!(ran.numbers.again, BTreeMap::from([(Class::Encoding, 2)]));
-    asked_at_most(&origin.log(), 2);
+    // It is as large another time.
+    let struck = ran.wanted().into_iter().filter(|tile| tile.z() == 6);
+    ran.is_complete_but(&all_failed(struck, Class::NotATile, None), |tile| origin.truth(Format::Png, tile));
+    asked_at_most(&origin.log(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_large_is_not_waited_for_and_not_asked_for_again() {
+    let memory = Memory::new(|asked| match asked.tile.z {
+        6 => Answer::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 40000000\r\n\r\n\x89PNG".to_vec()),
+        _ => Answer::Tile,
+    });
+
+    let ran = Get::of(&memory).zooms(0..=10).run().await;
+
+    let struck: Vec<_> = ran.wanted().into_iter().filter(|tile| tile.z() == 6).collect();
+    ran.is_complete_but(&all_failed(struck.clone(), Class::NotATile, None), truth);
+    assert!(memory.asked().iter().all(|asked| asked.time == 1));
+    let failures = Reader::open(&ran.path).unwrap().failures().unwrap();
+    assert!(failures.iter().all(|row| row.text == "larger than 32 MB"), "{failures:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sims::tiles::{Entry, Fault, Format, Limit, Log, Origin, Payload, RetryAfter, Rule, Script, Site, To};
-use tiles::{answer::Class, get::Which};
+use tiles::answer::Class;
 use tokio::time::Instant;
 
 use super::{
     memory::{Answer, Memory, truth},
-    support::{Get, TILES, asked_at_most, config, together},
+    support::{Get, Ran, TILES, all_failed, asked_at_most, config, together},
 };
 
 /// Refused while it is the request with one of these numbers.
@@ -55,9 +55,39 @@ async fn every_form_of_waiting_is_obeyed_by_all_and_costs_no_try() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_tile_that_is_always_refused_is_a_failed_tile_and_no_more() {
+    for (status, code, head) in [(503, 503, "Retry-After: 2\r\n"), (429, 429, "")] {
+        let memory = Memory::new(move |asked| match asked.tile.z {
+            5 => Answer::Status(code, head),
+            _ => Answer::Late(Duration::from_millis(20)),
+        });
+        let began = Instant::now();
+        let get = Get::of(&memory);
+
+        let ran = get.run().await;
+
+        let refused = |ran: &Ran| all_failed(at_zoom_5(ran), Class::Busy, Some(status));
+        assert_eq!(ran.report.code(), 3, "{}", ran.report.why);
+        ran.is_complete_but(&refused(&ran), truth);
+        assert!(began.elapsed() < Duration::from_secs(180), "{:?}", began.elapsed());
+        assert!(memory.asked().iter().all(|asked| asked.time == 1 || asked.tile.z == 5));
+
+        // Nor does it keep another run, in which it is the only one.
+        let again = Instant::now();
+        let ran = get.run().await;
+        assert_eq!(ran.report.code(), 3, "{}", ran.report.why);
+        assert!(again.elapsed() < Duration::from_secs(180), "{:?}", again.elapsed());
+    }
+}
+
+fn at_zoom_5(ran: &Ran) -> Vec<tiles::grid::Tile> {
+    ran.wanted().into_iter().filter(|tile| tile.z() == 5).collect()
+}
+
 #[tokio::test]
 async fn a_limited_server_is_not_stormed() {
-    let script = Script::new(9).rule(Rule::new(Fault::Limit(Limit::new(300.0, 60.0))));
+    let script = Script::new(9).rule(Rule::new(Fault::Limit(Limit::new(100.0, 40.0))));
     let origin = Origin::start(config(script)).await.unwrap();
 
     let ran = Get::from(&origin).run().await;
@@ -147,7 +177,7 @@ async fn a_block_in_the_middle_ends_the_job_and_loses_nothing() {
     let blocked = Fault::Status { code: 403, retry_after: None, body: Payload::Picture };
     let script = Script::new(9).rule(Rule::new(blocked).requests(100..=u64::MAX));
     let origin = Origin::start(config(script)).await.unwrap();
-    let mut get = Get::from(&origin);
+    let get = Get::from(&origin);
 
     let ran = get.run().await;
 
@@ -155,16 +185,13 @@ async fn a_block_in_the_middle_ends_the_job_and_loses_nothing() {
     ran.says("the server refuses us: status 403");
     ran.says("to go, continue with: tiles get");
     ran.is_in_order();
-    assert_eq!(ran.stored(), 99);
+    assert_eq!((ran.stored(), ran.numbers.failures()), (99, 0));
     let log = origin.log();
     assert!(log.entries().len() < 99 + 5 + 16, "{}", log.entries().len());
     asked_at_most(&log, 1);
 
-    // Once it wants us again, the rest comes; those that were refused on demand.
+    // Once it wants us again, the rest comes: it was not these tiles that were refused.
     origin.set_script(Script::default());
-    let rest = get.run().await;
-    assert_eq!(rest.report.code(), if rest.numbers.given_up > 0 { 3 } else { 0 });
-    get.which = Which::Failed;
     get.run().await.is_complete(|tile| origin.truth(Format::Png, tile));
     asked_at_most(&origin.log(), 2);
 }

@@ -52,6 +52,38 @@ async fn one_tile_that_never_answers_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_an_answer_does_not_hold_up_what_is_due() {
+    // Four tiles: the last takes nine seconds; the others fail once, and then take long as well.
+    let memory = Memory::new(|asked| match (asked.tile.z, asked.time) {
+        (4, _) => Answer::Late(seconds(9)),
+        (_, 1) => Answer::Status(500, ""),
+        _ => Answer::Late(seconds(5)),
+    });
+
+    let ran = Get::of(&memory).zooms(1..=4).concurrent(4).run().await;
+
+    ran.is_complete(truth);
+    let last = memory.asked().iter().map(|asked| asked.at).max().unwrap();
+    assert!(last < seconds(1), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tiles_that_take_long_do_not_keep_slots_from_the_others() {
+    // One in twenty takes four seconds, the others five milliseconds: 64 slots can do 312 a second.
+    let memory = Memory::new(|asked| match (asked.tile.x * 7 + asked.tile.y) % 20 {
+        0 => Answer::Late(seconds(4)),
+        _ => Answer::Late(Duration::from_millis(5)),
+    });
+    let began = Instant::now();
+
+    let ran = Get::of(&memory).zooms(0..=15).concurrent(64).run().await;
+
+    ran.is_complete(truth);
+    let rate = memory.asked().len() as f64 / began.elapsed().as_secs_f64();
+    assert!(rate >= 150.0, "{rate:.0} a second");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_byte_a_second_is_given_up_after_thirty_and_asked_for_again() {
     let memory = Memory::new(|asked| match (asked.tile.z, asked.time) {
         (9, 1) => Answer::Drip(seconds(1)),
