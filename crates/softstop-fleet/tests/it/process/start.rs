@@ -76,7 +76,7 @@ fn signals_that_we_inherited_ignored_or_blocked_are_not_for_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let trampoline = folder.path().join("deaf");
     let script = format!(
-        "#!/bin/sh\nexec env --ignore-signal=HUP,INT,QUIT,TERM,USR1,CHLD --block-signal=TERM,USR2,CHLD {} \"$@\"\n",
+        "#!/bin/sh\nexec env --ignore-signal=HUP,INT,QUIT,TERM,USR1,CHLD,TSTP,TTIN,TTOU,URG,XFSZ --block-signal=TERM,USR2,CHLD {} \"$@\"\n",
         keeper().display()
     );
     fs::write(&trampoline, script).unwrap();
