@@ -23,6 +23,7 @@
 //! programs a second. A keeper takes 0.6 MB of memory (PSS). `softstop selftest` shows the machine it runs on.
 //!
 //! A program that is root can move itself out of its control group, and is then found as a descendant of its keeper.
+//! Whoever kills us and the keeper in one moment leaves the program running, except in a PID namespace.
 //! At no level is a process part of the tree that another service starts on request (`systemd-run`, `docker run`, `at`).
 //! The kernel waits for a process that it cannot disturb (state `D`), and so does `kill_all`, as long as it was told to.
 //!

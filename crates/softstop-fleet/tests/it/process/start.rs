@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use softstop_fleet::process::{Input, Level, StartError, levels, start};
+use softstop_fleet::process::{Input, Level, Spec, StartError, levels, start};
 
 use crate::support::{at, available, await_line, keeper, run, shell, soon, spec, status_of, written};
 
@@ -72,6 +72,13 @@ fn a_binary_that_is_no_trampoline_is_told_from_a_program_that_cannot_start() {
 
     assert!(matches!(error, StartError::Keeper { .. }), "{error:?}");
     assert!(error.hint().contains("trampoline()"), "{}", error.hint());
+}
+
+#[test]
+fn a_binary_that_never_called_trampoline_does_not_start_itself_without_end() {
+    let error = start(&Spec::new("true")).err().expect("the main function of a test does not call it");
+
+    assert!(matches!(&error, StartError::Keeper { tried, .. } if tried.contains("did not call")), "{error:?}");
 }
 
 #[test]
