@@ -19,9 +19,11 @@
 //!
 //! Medians of 41 starts in a row on two cores under load, measured in the real-time class, as root; as an ordinary user
 //! they are the same. The pause costs what the kernel takes to make sure that nobody forks while a process joins a
-//! group. A keeper takes about 1 MB of memory. `softstop selftest` shows all of this for the machine it runs on.
+//! group. With all [`Namespaces`] it is 3 to 4 ms and 5 to 6 ms at every level, and four threads start 330 to 400
+//! programs a second. A keeper takes 0.6 MB of memory (PSS). `softstop selftest` shows the machine it runs on.
 //!
 //! A program that is root can move itself out of its control group, and is then found as a descendant of its keeper.
+//! Whoever kills us and the keeper in one moment leaves the program running, except in a PID namespace.
 //! At no level is a process part of the tree that another service starts on request (`systemd-run`, `docker run`, `at`).
 //! The kernel waits for a process that it cannot disturb (state `D`), and so does `kill_all`, as long as it was told to.
 //!

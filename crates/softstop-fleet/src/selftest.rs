@@ -203,7 +203,9 @@ fn kill_watcher(trampoline: &Path, level: Level, pattern: Pattern) -> Outcome {
     running.signal(Target::Main, Signal::KILL).map_err(|error| error.to_string())?;
 
     let (closed, took) = last_gone(&running, asked);
-    let left = if closed { 0 } else { running.tree().len().max(1) };
+    // The keeper itself puts its control group away, and then it leaves too.
+    let gone = running.wait_gone(Instant::now() + AFTER);
+    let left = if closed && gone.is_some() { 0 } else { running.tree().len().max(1) };
     clean_up(&running);
     Ok((left, took))
 }

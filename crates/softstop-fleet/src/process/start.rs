@@ -31,7 +31,7 @@ use super::{
     keeper,
     launch::monotonic,
     running::Parts,
-    trampoline::{OURSELVES, Role},
+    trampoline::{OURSELVES, Role, was_called},
     tree::{self, Process},
     watch::{Shared, Times, Watcher},
     wire::{Fds, Order, Told},
@@ -225,6 +225,10 @@ pub(super) fn wait_end(child: &mut Child, limit: Duration) {
 }
 
 fn spawn_keeper(trampoline: &Path, socket: UnixStream) -> Result<Child, StartError> {
+    if trampoline == Path::new(OURSELVES) && !was_called() {
+        let tried = "this binary did not call trampoline() before it started a program";
+        return Err(StartError::keeper(tried)(io::ErrorKind::Unsupported.into()));
+    }
     let mut command = Command::new(trampoline);
     Role::Keeper.give(&mut command);
     command.stdin(OwnedFd::from(socket)).stdout(Stdio::null()).stderr(Stdio::null());

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     os::unix::{net::UnixStream, process::CommandExt},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdin};
@@ -50,12 +51,20 @@ impl Role {
     }
 }
 
+static CALLED: AtomicBool = AtomicBool::new(false);
+
+/// Whether ourselves again would play a role. Else it would do what we do: start itself again, and so on without end.
+pub(super) fn was_called() -> bool {
+    CALLED.load(Ordering::Relaxed)
+}
+
 /// Plays the role that this process was started for; returns if it was started for none.
 ///
 /// # Panics
 ///
 /// If the role is unknown: another binary of ours started this one.
 pub(crate) fn run() {
+    CALLED.store(true, Ordering::Relaxed);
     let mut args = env::args_os().skip(1);
     if args.next().is_none_or(|first| first != MARK) {
         return;

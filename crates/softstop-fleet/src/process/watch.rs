@@ -32,7 +32,8 @@ pub(super) const CLOSE: u8 = b'c';
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exit {
-    /// When the kernel told us, within 0.1 ms on an idle machine.
+    /// When the kernel told us, which it does once it has freed the process's memory: 1 ms after the last act of a bare
+    /// Python, measured.
     pub at: Instant,
     /// Its exit code or the signal that ended it; none if the keeper was killed before it could tell.
     pub status: Option<ExitStatus>,

@@ -1,10 +1,10 @@
 //! Nobody outlives it.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, time::Duration};
 
 use softstop_fleet::process::{Level, Signal, Target};
 
-use crate::support::{LONG, at, available, await_line, run, shell, soon, spec, status_of, until};
+use crate::support::{LONG, at, available, await_line, run, shell, soon, status_of, until};
 
 /// Starts a child in a session of its own that its parent has left, and waits for it to be there.
 const ESCAPED: &str = "(setsid sh -c 'trap \"echo told; exit\" TERM; echo there; while :; do sleep 0.05; done' &); ";
@@ -115,51 +115,6 @@ fn who_kills_the_keeper_does_not_get_away() {
         let exit = running.exited().expect("it has ended");
         assert_eq!(exit.status.and_then(|status| status.code()), None, "{level}");
     }
-}
-
-#[test]
-fn hundreds_of_starts_leave_no_descriptor_no_child_and_no_control_group() {
-    let run_some = || {
-        for level in available() {
-            for _ in 0..5 {
-                assert_eq!(status_of(&run(&at(level, spec("true", &[])))), (Some(0), None));
-            }
-        }
-    };
-    run_some();
-    let before = fs::read_dir("/proc/self/fd").unwrap().count();
-
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(run_some);
-        }
-    });
-
-    assert_eq!(fs::read_dir("/proc/self/fd").unwrap().count(), before);
-    let children = fs::read_dir("/proc/self/task")
-        .unwrap()
-        .map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
-    assert_eq!(children.collect::<String>(), "");
-    assert_eq!(own_groups(), Vec::<String>::new());
-}
-
-/// The control groups that this process has made and not removed.
-fn own_groups() -> Vec<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let points = mounts.lines().filter(|line| line.split(' ').nth(2) == Some("cgroup2"));
-    let mut folders: Vec<_> =
-        points.filter_map(|line| Some(std::path::PathBuf::from(line.split(' ').nth(1)?))).collect();
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
-            let name = entry.file_name().into_string().unwrap();
-            if name.starts_with(&format!("softstop_{}_", std::process::id())) {
-                found.push(name);
-            }
-            folders.push(entry.path());
-        }
-    }
-    found
 }
 
 #[test]

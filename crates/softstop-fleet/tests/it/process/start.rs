@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use softstop_fleet::process::{Input, Level, StartError, levels, start};
+use softstop_fleet::process::{Input, Level, Spec, StartError, levels, start};
 
 use crate::support::{at, available, await_line, keeper, run, shell, soon, spec, status_of, written};
 
@@ -26,7 +26,10 @@ fn a_level_that_does_not_work_says_why_and_what_to_do() {
 #[test]
 fn a_program_that_does_not_exist_is_an_error_with_its_name_and_no_exit_status() {
     for level in available() {
-        let error = start(&at(level, spec("no-such-program", &[]))).err().expect("it cannot start");
+        let mut wanted = at(level, spec("no-such-program", &[]));
+        // Where a folder of the path may not be looked into, it might have been there.
+        wanted.env = vec![("PATH".into(), Some("/usr/bin:/bin".into()))];
+        let error = start(&wanted).err().expect("it cannot start");
 
         let StartError::Program { program, source } = &error else { panic!("{level}: {error:?}") };
         assert_eq!(program, "no-such-program");
@@ -72,11 +75,18 @@ fn a_binary_that_is_no_trampoline_is_told_from_a_program_that_cannot_start() {
 }
 
 #[test]
+fn a_binary_that_never_called_trampoline_does_not_start_itself_without_end() {
+    let error = start(&Spec::new("true")).err().expect("the main function of a test does not call it");
+
+    assert!(matches!(&error, StartError::Keeper { tried, .. } if tried.contains("did not call")), "{error:?}");
+}
+
+#[test]
 fn signals_that_we_inherited_ignored_or_blocked_are_not_for_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let trampoline = folder.path().join("deaf");
     let script = format!(
-        "#!/bin/sh\nexec env --ignore-signal=HUP,INT,QUIT,TERM,USR1,CHLD --block-signal=TERM,USR2,CHLD {} \"$@\"\n",
+        "#!/bin/sh\nexec env --ignore-signal=HUP,INT,QUIT,TERM,USR1,CHLD,TSTP,TTIN,TTOU,URG,XFSZ --block-signal=TERM,USR2,CHLD {} \"$@\"\n",
         keeper().display()
     );
     fs::write(&trampoline, script).unwrap();

@@ -133,7 +133,7 @@ fn a_main_process_that_ends_at_once_has_a_number_all_the_same() {
 #[test]
 fn times_are_those_of_the_monotonic_clock_that_the_program_reads_too() {
     let script = "import os,time; os.write(1, b'%d\\n' % time.monotonic_ns()); os._exit(0)";
-    let mut late = Vec::new();
+    let (mut late, mut ended) = (Vec::new(), Vec::new());
     for _ in 0..15 {
         let running = run(&spec("python3", &["-c", script]));
         assert_eq!(status_of(&running), (Some(0), None));
@@ -143,12 +143,16 @@ fn times_are_those_of_the_monotonic_clock_that_the_program_reads_too() {
         let clock = monotonic();
         let now = Instant::now();
         let arrived = running.look(|seen| seen.output.lines().next().unwrap().began);
+        let exited = running.exited().unwrap().at;
         late.push((clock - (now - arrived)).saturating_sub(written_at));
+        ended.push((clock - (now - exited)).saturating_sub(written_at));
     }
 
     late.sort();
-    eprintln!("a line arrives after {late:?}");
+    ended.sort();
+    eprintln!("a line arrives after {late:?},\nan exit right after it is told after {ended:?}");
     assert!(late[late.len() / 2] < Duration::from_millis(20), "{late:?}");
+    assert!(ended[ended.len() / 2] < Duration::from_millis(50), "{ended:?}");
 }
 
 fn monotonic() -> Duration {
