@@ -129,6 +129,8 @@ impl Progress {
     pub(crate) fn arrived(&self, what: &What) {
         let mut numbers = self.numbers();
         numbers.arrived.count(what);
+        // Without a bar, nobody else looks often enough to know a rate.
+        numbers.note(Instant::now());
         if let What::Failed { class, .. } = what {
             *numbers.failed.entry(*class).or_default() += 1;
         }

@@ -173,3 +173,15 @@ async fn more_than_can_ever_be_fetched_has_no_eta() {
 
     assert!(!log.contains("ETA"), "{log}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_knows_the_rate_though_it_looks_every_ten_seconds_only() {
+    let progress = Progress::default();
+    progress.begin(1000, 0, 0, 0);
+    for _ in 0..110 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        progress.arrived(&What::Empty { status: 404, http: crate::store::Http::default() });
+    }
+
+    assert!(progress.log().contains(" 10/s"), "{}", progress.log());
+}
