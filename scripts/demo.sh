@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # DEMO_BIN names a folder with programs that are built already.
-bin=${DEMO_BIN:-target/release}
+bin=${DEMO_BIN:-${CARGO_TARGET_DIR:-target}/release}
 [[ -n ${DEMO_BIN:-} ]] || cargo build --release --locked -p sims -p market
 folder=$(mktemp -d)
 symbols=(NKNUSDT LRCBTC)

@@ -138,9 +138,14 @@ async fn a_hurry_drops_what_is_on_the_wire_and_nothing_else() {
     for _ in 0..40 {
         let (ended, done) = stop(&origin, &files, &mut random, &[Signal::INT, Signal::INT]).await;
         assert!(!done || ended.err.contains("all there"), "{ended:#?}");
-        assert_equal(&files.path(), &origin);
-        if random.below(8) == 0 {
-            break;
+        // The signal may have come before there was a file.
+        if files.path().exists() {
+            assert_equal(&files.path(), &origin);
+        }
+        if done {
+            assert!(origin.log().asked_again().is_empty(), "{:#?}", origin.log().asked_again());
+            files.number += 1;
+            origin.reset(None);
         }
     }
     // What never came the first time comes the second.

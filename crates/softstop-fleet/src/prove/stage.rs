@@ -158,20 +158,8 @@ impl Theatre<'_> {
         let before = self.shared_files();
         let spec = self.spec(&scenario.command, planned.replay.seed);
         let running = process::start(&spec)?;
-        let now = Instant::now();
         let signal = planned.replay.signals().next().unwrap_or(Signal::Term);
-        let mut trial = Trial {
-            theatre: self,
-            running,
-            milestones: Milestones::default(),
-            signal,
-            sent: Vec::new(),
-            ladder: Ladder::default(),
-            busy: (now, 0),
-            looked: now,
-            served: BTreeSet::new(),
-            tried: now,
-        };
+        let mut trial = Trial::new(self, running, signal);
         let load = match &scenario.load {
             Some(command) if !planned.replay.without_load => {
                 trial.until(None, |trial| trial.milestones.ready.is_some());
@@ -247,19 +235,7 @@ impl Theatre<'_> {
     /// Starts it again on the same data, and stops it when it was ready.
     fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, StartError> {
         let running = process::start(&self.spec(command, self.scenario.seed))?;
-        let now = Instant::now();
-        let mut trial = Trial {
-            theatre: self,
-            running,
-            milestones: Milestones::default(),
-            signal,
-            sent: Vec::new(),
-            ladder: Ladder::default(),
-            busy: (now, 0),
-            looked: now,
-            served: BTreeSet::new(),
-            tried: now,
-        };
+        let mut trial = Trial::new(self, running, signal);
         trial.until(Some(trial.running.began() + within), |trial| trial.milestones.ready.is_some());
         let ready = trial.milestones.ready;
         let check = self.check()?;
@@ -278,7 +254,23 @@ fn ended(running: Running, limit: Duration) -> Said {
     Said { ok, text: last.into_iter().rev().collect::<Vec<_>>().join("\n") }
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal) -> Self {
+        let now = Instant::now();
+        Self {
+            theatre,
+            running,
+            milestones: Milestones::default(),
+            signal,
+            sent: Vec::new(),
+            ladder: Ladder::default(),
+            busy: (now, 0),
+            looked: now,
+            served: BTreeSet::new(),
+            tried: now,
+        }
+    }
+
     fn since(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.running.began())
     }
@@ -339,6 +331,10 @@ impl Trial<'_> {
     fn ready(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let scenario = self.theatre.scenario;
+        let turn = now.duration_since(self.tried) >= QUIET_LOOK;
+        if turn {
+            self.tried = now;
+        }
         for ready in &scenario.ready {
             let at = match ready {
                 Ready::Output => self.milestones.output,
@@ -346,9 +342,9 @@ impl Trial<'_> {
                 Ready::Quiet(long) => self.quiet(now, *long),
                 Ready::Delay(delay) => (self.since(now) >= *delay).then_some(*delay),
                 Ready::Log(_) => self.logged(),
-                Ready::Tcp(address) => self.asks(now, || connects(address)),
-                Ready::Http(address) => self.asks(now, || answers(address)),
-                Ready::Command(command) => self.asks(now, || {
+                Ready::Tcp(address) => self.asks(turn, || connects(address)),
+                Ready::Http(address) => self.asks(turn, || answers(address)),
+                Ready::Command(command) => self.asks(turn, || {
                     let spec = self.theatre.stage.open().spec(command, &self.theatre.trampoline, scenario.seed);
                     process::start(&spec).is_ok_and(|running| ended(running, COMMAND).ok)
                 }),
@@ -360,9 +356,8 @@ impl Trial<'_> {
         None
     }
 
-    /// Asks from outside, but not all the time.
-    fn asks(&self, now: Instant, ask: impl FnOnce() -> bool) -> Option<Duration> {
-        let turn = now.duration_since(self.tried) >= QUIET_LOOK;
+    /// Asks from outside, when it is time to.
+    fn asks(&self, turn: bool, ask: impl FnOnce() -> bool) -> Option<Duration> {
         (turn && ask()).then(|| self.since(Instant::now()))
     }
 
