@@ -1,9 +1,13 @@
 //! One trial: the program is started, signalled at its moment, and looked at until nothing of it is left to look at.
 
+mod acts;
+mod ask;
+mod audit;
+mod live;
+
 use std::{
     collections::BTreeSet,
     fs,
-    net::{TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -11,11 +15,12 @@ use std::{
 
 use regex_lite::Regex;
 
+use self::live::Trial;
 use super::{
-    replay::{Act, Deed, Edge, Moment, Signal, Target, When},
+    replay::Signal,
     scenario::{Ready, Scenario, Wish},
-    trial::{Exit, Ladder, Leftovers, LogLine, Milestones, Observation, Orphan, Planned, Resumed, Said, Sent, Stream},
-    watch::{self, LOOK},
+    trial::{Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
+    watch,
 };
 use crate::process::{self, Contain, Level, Namespaces, Running, Spec, StartError};
 
@@ -111,23 +116,6 @@ pub(super) struct Theatre<'a> {
     pub(super) ready_log: Vec<Regex>,
     /// The folder for temporary files of one trial, if it needs one.
     pub(super) temporary: Vec<String>,
-}
-
-/// A trial that is under way.
-struct Trial<'a> {
-    theatre: &'a Theatre<'a>,
-    running: Running,
-    milestones: Milestones,
-    /// The signal for which a handler is looked for.
-    signal: Signal,
-    sent: Vec<Sent>,
-    ladder: Ladder,
-    /// When it last wrote or used the processor, and how much it had used then.
-    busy: (Instant, u64),
-    looked: Instant,
-    /// The listening sockets of the program before the first signal.
-    served: BTreeSet<u64>,
-    tried: Instant,
 }
 
 impl Theatre<'_> {
@@ -252,308 +240,4 @@ fn ended(running: Running, limit: Duration) -> Said {
     let ok = exit.and_then(|exit| exit.status).is_some_and(|status| status.success());
     let last: Vec<String> = seen.output.lines().rev().take(5).map(process::Line::text).collect();
     Said { ok, text: last.into_iter().rev().collect::<Vec<_>>().join("\n") }
-}
-
-impl<'a> Trial<'a> {
-    fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal) -> Self {
-        let now = Instant::now();
-        Self {
-            theatre,
-            running,
-            milestones: Milestones::default(),
-            signal,
-            sent: Vec::new(),
-            ladder: Ladder::default(),
-            busy: (now, 0),
-            looked: now,
-            served: BTreeSet::new(),
-            tried: now,
-        }
-    }
-
-    fn since(&self, at: Instant) -> Duration {
-        at.saturating_duration_since(self.running.began())
-    }
-
-    /// Looks at the program until `done`, its end, or `until`; whether it was done.
-    fn until(&mut self, until: Option<Instant>, done: impl Fn(&Self) -> bool) -> bool {
-        let last = self.running.began() + self.theatre.scenario.ready_within;
-        let until = until.unwrap_or(last);
-        loop {
-            self.look();
-            if done(self) {
-                return true;
-            }
-            let now = Instant::now();
-            if self.running.exited().is_some() || now >= until {
-                return false;
-            }
-            // Woken by what it writes, and by its end.
-            self.running.wait_for((now + LOOK).min(until), |seen| seen.exit.is_some());
-        }
-    }
-
-    /// Notes which states were reached.
-    fn look(&mut self) {
-        let first = self.running.look(|seen| seen.output.lines().next().map(|line| line.began));
-        if self.milestones.output.is_none() {
-            self.milestones.output = first.map(|at| self.since(at));
-        }
-        let now = Instant::now();
-        let pid = self.running.pid();
-        if self.milestones.handler.is_none() && watch::has_handler(pid, self.signal) {
-            self.milestones.handler = Some(self.since(now));
-        }
-        if self.milestones.listening.is_none() && !self.listening().is_empty() {
-            self.milestones.listening = Some(self.since(Instant::now()));
-        }
-        if self.milestones.ready.is_none() && self.sent.is_empty() {
-            self.milestones.ready = self.ready();
-        }
-    }
-
-    /// The sockets of the program that listen.
-    fn listening(&self) -> BTreeSet<u64> {
-        let all = watch::listening(&self.running.inside());
-        if all.is_empty() {
-            return BTreeSet::new();
-        }
-        let listening = all.into_iter().map(|listening| listening.inode);
-        if self.theatre.stage.namespaces.network {
-            return listening.collect();
-        }
-        let own = watch::sockets_of(
-            [self.running.pid()].into_iter().chain(self.running.tree().into_iter().map(|process| process.pid)),
-        );
-        listening.filter(|inode| own.contains(inode)).collect()
-    }
-
-    fn ready(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        let scenario = self.theatre.scenario;
-        let turn = now.duration_since(self.tried) >= QUIET_LOOK;
-        if turn {
-            self.tried = now;
-        }
-        for ready in &scenario.ready {
-            let at = match ready {
-                Ready::Output => self.milestones.output,
-                Ready::Listening => self.milestones.listening,
-                Ready::Quiet(long) => self.quiet(now, *long),
-                Ready::Delay(delay) => (self.since(now) >= *delay).then_some(*delay),
-                Ready::Log(_) => self.logged(),
-                Ready::Tcp(address) => self.asks(turn, || connects(address)),
-                Ready::Http(address) => self.asks(turn, || answers(address)),
-                Ready::Command(command) => self.asks(turn, || {
-                    let spec = self.theatre.stage.open().spec(command, &self.theatre.trampoline, scenario.seed);
-                    process::start(&spec).is_ok_and(|running| ended(running, COMMAND).ok)
-                }),
-            };
-            if at.is_some() {
-                return at;
-            }
-        }
-        None
-    }
-
-    /// Asks from outside, when it is time to.
-    fn asks(&self, turn: bool, ask: impl FnOnce() -> bool) -> Option<Duration> {
-        (turn && ask()).then(|| self.since(Instant::now()))
-    }
-
-    fn logged(&self) -> Option<Duration> {
-        let found = self.running.look(|seen| {
-            let fits = |text: &str| self.theatre.ready_log.iter().any(|regex| regex.is_match(text));
-            seen.output.lines().find(|line| fits(&line.text())).map(|line| line.ended)
-        });
-        found.map(|at| self.since(at))
-    }
-
-    /// When it had neither written nor used the processor for long.
-    fn quiet(&mut self, now: Instant, long: Duration) -> Option<Duration> {
-        if now.duration_since(self.looked) >= QUIET_LOOK {
-            self.looked = now;
-            let ticks = watch::ticks(self.running.pid());
-            let wrote = self.running.look(|seen| seen.output.lines().next_back().map(|line| line.ended));
-            if ticks != self.busy.1 {
-                self.busy = (now, ticks);
-            }
-            self.busy.0 = wrote.map_or(self.busy.0, |wrote| wrote.max(self.busy.0));
-        }
-        (now.duration_since(self.busy.0) >= long).then(|| self.since(now))
-    }
-
-    /// Does what was planned. If its moment never comes, nothing is sent.
-    fn act(&mut self, planned: &Planned) {
-        let replay = &planned.replay;
-        let target = match replay.target {
-            Target::Main => process::Target::Main,
-            Target::Group => process::Target::Group,
-            Target::All => process::Target::All,
-        };
-        if !self.reach(&replay.at) {
-            return;
-        }
-        self.served = self.listening();
-        self.send(replay.first, target);
-        for (act, when) in &replay.then {
-            let reached = match when {
-                When::Later(gap) => {
-                    let at = Instant::now() + *gap;
-                    self.running.wait_for(at, |seen| seen.exit.is_some());
-                    self.running.exited().is_none()
-                }
-                When::At(moment) => self.reach(moment),
-            };
-            if !reached {
-                return;
-            }
-            self.send(*act, target);
-        }
-    }
-
-    /// Waits for a moment; whether it came.
-    fn reach(&mut self, moment: &Moment) -> bool {
-        match moment {
-            Moment::At(at) => {
-                let at = self.running.began() + *at;
-                self.until(Some(at), |_| false);
-                self.running.exited().is_none()
-            }
-            Moment::Edge(edge, after) => {
-                let reached = match edge {
-                    Edge::Acted => self.until(None, |trial| trial.acted().is_some()),
-                    edge => self.until(None, |trial| trial.milestones.of(*edge).is_some()),
-                };
-                if reached && !after.is_zero() {
-                    let at = Instant::now() + *after;
-                    self.until(Some(at), |_| false);
-                }
-                reached && self.running.exited().is_none()
-            }
-            // Placed by ptrace, which is not in this version: such a trial is not planned.
-            Moment::Call { .. } => false,
-        }
-    }
-
-    fn send(&mut self, act: Act, target: process::Target) {
-        let signal = match act.deed {
-            Deed::Signal(Signal::Term) => process::Signal::TERM,
-            Deed::Signal(Signal::Int) => process::Signal::INT,
-            Deed::Signal(Signal::Quit) => process::Signal::QUIT,
-            Deed::Signal(Signal::Kill) => process::Signal::KILL,
-            Deed::Signal(Signal::Hup) | Deed::HangUp => process::Signal::HUP,
-            Deed::CloseStdout => return,
-        };
-        let target = if act.deed == Deed::HangUp { process::Target::Group } else { target };
-        let at = Instant::now();
-        for _ in 0..act.times {
-            // It may have ended meanwhile.
-            let _ = self.running.signal(target, signal);
-        }
-        self.sent.push(Sent { act, at: self.since(at) });
-    }
-
-    /// When it first did something that can be seen after the first signal.
-    fn acted(&self) -> Option<Duration> {
-        let sent = self.sent.first()?.at;
-        let at = self.running.began() + sent;
-        let wrote = self.running.look(|seen| seen.output.lines().map(|line| line.ended).find(|wrote| *wrote > at));
-        wrote.map(|wrote| self.since(wrote))
-    }
-
-    /// Waits for its end, for no longer than the rules allow, and ends it by force then.
-    fn await_end(&mut self) -> Exit {
-        let allowed = self.theatre.scenario.rules.gone_within;
-        let Some(first) = self.sent.first().map(|sent| sent.at) else {
-            self.running.kill_all(KILL);
-            return self.status();
-        };
-        let until = self.running.began() + self.sent.last().map_or(first, |sent| sent.at) + allowed;
-        while self.running.exited().is_none() && Instant::now() < until {
-            if self.ladder.unserving.is_none() && !self.served.is_empty() && self.listening().is_disjoint(&self.served)
-            {
-                self.ladder.unserving = Some(self.since(Instant::now()));
-            }
-            let look = if self.served.is_empty() || self.ladder.unserving.is_some() { allowed } else { 2 * LOOK };
-            self.running.wait_for((Instant::now() + look).min(until), |seen| seen.exit.is_some());
-        }
-        let exit = self.running.exited();
-        self.ladder.exited = exit.map(|exit| self.since(exit.at));
-        self.ladder.acted = [self.acted(), self.ladder.unserving, self.ladder.exited].into_iter().flatten().min();
-        if exit.is_none() {
-            return Exit::Forced;
-        }
-        self.running.wait_gone(Instant::now() + GRACE);
-        self.status()
-    }
-
-    fn status(&self) -> Exit {
-        use std::os::unix::process::ExitStatusExt;
-        let status = self.running.exited().and_then(|exit| exit.status);
-        match status.map(|status| (status.code(), status.signal())) {
-            Some((Some(code), _)) => Exit::Status(code),
-            Some((_, Some(signal))) => Exit::Signal(signal),
-            _ => Exit::Forced,
-        }
-    }
-
-    /// What is left, looked at before anything is cleared away.
-    fn leftovers(&self, before: &BTreeSet<PathBuf>) -> Leftovers {
-        let exited = self.running.exited().is_some();
-        let alive = if exited { self.running.tree() } else { Vec::new() };
-        let escaped = if exited { self.running.escaped() } else { Vec::new() };
-        let pids: Vec<u32> = alive.iter().chain(&escaped).map(|process| process.pid).collect();
-        let orphan = |process: process::Process| Orphan { pid: process.pid, command: process.command.join(" ") };
-        let all = watch::listening(&self.running.inside());
-        let theirs = watch::sockets_of(pids.iter().copied());
-        let own = self.theatre.stage.namespaces.network;
-        let ports = all.into_iter().filter(|listening| exited && (own || theirs.contains(&listening.inode)));
-        let ports = ports.map(|listening| listening.words).collect();
-
-        let root = self.running.inside().join("root");
-        let private: Vec<String> =
-            self.theatre.stage.namespaces.private.iter().map(|path| path.display().to_string()).collect();
-        let new = watch::files(&root, &private, watch::OWN).into_iter().map(|path| (root.as_path(), path));
-        let here = Path::new("/");
-        let shared = self.theatre.shared_files();
-        let mut found: Vec<(&Path, PathBuf)> = new.collect();
-        found.extend(shared.difference(before).map(|path| (here, path.clone())));
-        let (mut files, mut locks) = (Vec::new(), Vec::new());
-        for (root, path) in found {
-            let name = path.display().to_string();
-            if self.theatre.scenario.may_stay(&name) {
-                continue;
-            }
-            let alive = |pid: u32| pids.contains(&pid) || (root == here && Path::new(&format!("/proc/{pid}")).exists());
-            match watch::stale(root, &path, alive) {
-                Some(lock) => locks.push(lock),
-                None => files.push(name),
-            }
-        }
-        Leftovers { orphans: alive.into_iter().chain(escaped).map(orphan).collect(), ports, files, locks }
-    }
-}
-
-fn connects(address: &str) -> bool {
-    let addresses = address.to_socket_addrs().into_iter().flatten();
-    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok())
-}
-
-/// Whether `http://host:port/path` answers with a status from 200 to 399.
-fn answers(address: &str) -> bool {
-    use std::io::{Read, Write};
-    let rest = address.strip_prefix("http://").unwrap_or(address);
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let ask = || {
-        let to = with_port.to_socket_addrs().ok()?.next()?;
-        let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(200)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).ok()?;
-        std::str::from_utf8(&head).ok()?.rsplit(' ').next()?.parse::<u16>().ok()
-    };
-    ask().is_some_and(|status| (200..400).contains(&status))
 }

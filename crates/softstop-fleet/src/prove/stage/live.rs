@@ -1,0 +1,168 @@
+//! A trial under way: what is seen of the program from outside, and when.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    COMMAND, QUIET_LOOK, Theatre,
+    ask::{answers, connects},
+    ended,
+};
+use crate::{
+    process::{self, Running},
+    prove::{
+        replay::Signal,
+        scenario::Ready,
+        trial::{Ladder, Milestones, Sent},
+        watch::{self, LOOK},
+    },
+};
+
+/// A trial that is under way.
+pub(super) struct Trial<'a> {
+    pub(super) theatre: &'a Theatre<'a>,
+    pub(super) running: Running,
+    pub(super) milestones: Milestones,
+    /// The signal for which a handler is looked for.
+    pub(super) signal: Signal,
+    pub(super) sent: Vec<Sent>,
+    pub(super) ladder: Ladder,
+    /// When it last wrote or used the processor, and how much it had used then.
+    pub(super) busy: (Instant, u64),
+    pub(super) looked: Instant,
+    /// The listening sockets of the program before the first signal.
+    pub(super) served: BTreeSet<u64>,
+    pub(super) tried: Instant,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal) -> Self {
+        let now = Instant::now();
+        Self {
+            theatre,
+            running,
+            milestones: Milestones::default(),
+            signal,
+            sent: Vec::new(),
+            ladder: Ladder::default(),
+            busy: (now, 0),
+            looked: now,
+            served: BTreeSet::new(),
+            tried: now,
+        }
+    }
+
+    pub(super) fn since(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.running.began())
+    }
+
+    /// Looks at the program until `done`, its end, or `until`; whether it was done.
+    pub(super) fn until(&mut self, until: Option<Instant>, done: impl Fn(&Self) -> bool) -> bool {
+        let last = self.running.began() + self.theatre.scenario.ready_within;
+        let until = until.unwrap_or(last);
+        loop {
+            self.look();
+            if done(self) {
+                return true;
+            }
+            let now = Instant::now();
+            if self.running.exited().is_some() || now >= until {
+                return false;
+            }
+            // Woken by what it writes, and by its end.
+            self.running.wait_for((now + LOOK).min(until), |seen| seen.exit.is_some());
+        }
+    }
+
+    /// Notes which states were reached.
+    pub(super) fn look(&mut self) {
+        let first = self.running.look(|seen| seen.output.lines().next().map(|line| line.began));
+        if self.milestones.output.is_none() {
+            self.milestones.output = first.map(|at| self.since(at));
+        }
+        let now = Instant::now();
+        let pid = self.running.pid();
+        if self.milestones.handler.is_none() && watch::has_handler(pid, self.signal) {
+            self.milestones.handler = Some(self.since(now));
+        }
+        if self.milestones.listening.is_none() && !self.listening().is_empty() {
+            self.milestones.listening = Some(self.since(Instant::now()));
+        }
+        if self.milestones.ready.is_none() && self.sent.is_empty() {
+            self.milestones.ready = self.ready();
+        }
+    }
+
+    /// The sockets of the program that listen.
+    pub(super) fn listening(&self) -> BTreeSet<u64> {
+        let all = watch::listening(&self.running.inside());
+        if all.is_empty() {
+            return BTreeSet::new();
+        }
+        let listening = all.into_iter().map(|listening| listening.inode);
+        if self.theatre.stage.namespaces.network {
+            return listening.collect();
+        }
+        let own = watch::sockets_of(
+            [self.running.pid()].into_iter().chain(self.running.tree().into_iter().map(|process| process.pid)),
+        );
+        listening.filter(|inode| own.contains(inode)).collect()
+    }
+
+    pub(super) fn ready(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let scenario = self.theatre.scenario;
+        let turn = now.duration_since(self.tried) >= QUIET_LOOK;
+        if turn {
+            self.tried = now;
+        }
+        for ready in &scenario.ready {
+            let at = match ready {
+                Ready::Output => self.milestones.output,
+                Ready::Listening => self.milestones.listening,
+                Ready::Quiet(long) => self.quiet(now, *long),
+                Ready::Delay(delay) => (self.since(now) >= *delay).then_some(*delay),
+                Ready::Log(_) => self.logged(),
+                Ready::Tcp(address) => self.asks(turn, || connects(address)),
+                Ready::Http(address) => self.asks(turn, || answers(address)),
+                Ready::Command(command) => self.asks(turn, || {
+                    let spec = self.theatre.stage.open().spec(command, &self.theatre.trampoline, scenario.seed);
+                    process::start(&spec).is_ok_and(|running| ended(running, COMMAND).ok)
+                }),
+            };
+            if at.is_some() {
+                return at;
+            }
+        }
+        None
+    }
+
+    /// Asks from outside, when it is time to.
+    pub(super) fn asks(&self, turn: bool, ask: impl FnOnce() -> bool) -> Option<Duration> {
+        (turn && ask()).then(|| self.since(Instant::now()))
+    }
+
+    pub(super) fn logged(&self) -> Option<Duration> {
+        let found = self.running.look(|seen| {
+            let fits = |text: &str| self.theatre.ready_log.iter().any(|regex| regex.is_match(text));
+            seen.output.lines().find(|line| fits(&line.text())).map(|line| line.ended)
+        });
+        found.map(|at| self.since(at))
+    }
+
+    /// When it had neither written nor used the processor for long.
+    pub(super) fn quiet(&mut self, now: Instant, long: Duration) -> Option<Duration> {
+        if now.duration_since(self.looked) >= QUIET_LOOK {
+            self.looked = now;
+            let ticks = watch::ticks(self.running.pid());
+            let wrote = self.running.look(|seen| seen.output.lines().next_back().map(|line| line.ended));
+            if ticks != self.busy.1 {
+                self.busy = (now, ticks);
+            }
+            self.busy.0 = wrote.map_or(self.busy.0, |wrote| wrote.max(self.busy.0));
+        }
+        (now.duration_since(self.busy.0) >= long).then(|| self.since(now))
+    }
+}
