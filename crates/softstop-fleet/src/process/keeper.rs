@@ -28,6 +28,7 @@ use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SI
 
 use super::{
     Level, Usage, cgroup,
+    sockets::Network,
     trampoline::{OURSELVES, Role},
     tree,
     wire::{Failure, Launched, Order, Step, Told, retry},
@@ -118,7 +119,7 @@ impl<'a> Keeper<'a> {
         set.map_err(io).map_err(Failure::new(Step::Keeper, "child subreaper"))?;
         let ended = hear_signals().map_err(Failure::new(Step::Signals, "the keeper's own"))?;
         let own = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io).map_err(Failure::new(Step::Keeper, "pidfd"))?;
-        tell(control, &Told::Ready(own))?;
+        tell(control, &Told::Ready { keeper: own, network: Network::open().ok() })?;
 
         let (at, main, pidfd) = launch(&order)?;
         let kill = order.fds.cgroup.take().map(|(_, kill)| kill);

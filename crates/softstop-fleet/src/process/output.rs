@@ -47,6 +47,7 @@ pub struct Output {
     bytes: usize,
     limit: usize,
     dropped: u64,
+    written: u64,
 }
 
 impl Output {
@@ -66,7 +67,14 @@ impl Output {
         self.dropped
     }
 
+    /// How many bytes were written so far, those included that were dropped.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     pub(super) fn add(&mut self, stream: Stream, mut bytes: &[u8], at: Instant) {
+        self.written += bytes.len() as u64;
         while !bytes.is_empty() {
             let end = bytes.iter().position(|byte| *byte == b'\n');
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));

@@ -20,6 +20,7 @@ use super::{
     Exit, Level, Seen, Signal,
     cgroup::Cgroup,
     keeper,
+    sockets::{Listener, Network},
     start::wait_end,
     tree,
     tree::Process,
@@ -72,6 +73,7 @@ pub(super) struct Parts {
     pub(super) watcher: Option<JoinHandle<()>>,
     pub(super) end: Option<UnixStream>,
     pub(super) stdin: Option<OwnedFd>,
+    pub(super) network: Option<Network>,
     /// Our child: the keeper, or with a PID namespace who waits for it.
     pub(super) outer: Option<Child>,
     pub(super) cgroup: Option<Cgroup>,
@@ -110,6 +112,11 @@ impl Running {
     /// Looks at what was seen so far. The watching stands still meanwhile.
     pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.parts.shared.lock())
+    }
+
+    /// Remembers this moment: [`Seen::wrote`] is when it writes next.
+    pub fn mark(&self) {
+        self.parts.shared.mark();
     }
 
     /// Waits until `is_so` of what was seen, at the latest until `until`; what it was at the end.
@@ -151,6 +158,15 @@ impl Running {
         let members = self.members();
         let outside = tree::marked(&self.parts.marker).into_iter().filter(|process| !members.contains(process));
         outside.map(Process::with_command).collect()
+    }
+
+    /// The TCP sockets that listen in the network of the program, whoever listens.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot say (it needs the module tcp_diag); `net/tcp` below [`Self::inside`] says it more slowly.
+    pub fn listening(&self) -> io::Result<Vec<Listener>> {
+        self.parts.network.as_ref().ok_or(io::ErrorKind::Unsupported)?.listening()
     }
 
     /// Sends a signal, and says how many processes it reached, 0 if none was left; a group counts as one.

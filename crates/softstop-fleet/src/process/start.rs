@@ -31,6 +31,7 @@ use super::{
     keeper,
     launch::monotonic,
     running::Parts,
+    sockets::Network,
     trampoline::{OURSELVES, Role, was_called},
     tree::{self, Process},
     watch::{Shared, Times, Watcher},
@@ -140,7 +141,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
     sent.map_err(StartError::keeper(format!("{} took no order", spec.trampoline.display())))?;
     drop(order);
 
-    let (keeper_fd, at, main) = wait_started(&control, level, &spec.trampoline)?;
+    let (keeper_fd, network, at, main) = wait_started(&control, level, &spec.trampoline)?;
     let clone = control.set_read_timeout(None).and_then(|()| control.try_clone());
     let heard = clone.map_err(StartError::keeper("a socket"))?;
     let (end, their_end) = UnixStream::pair().map_err(StartError::keeper("a socket"))?;
@@ -174,6 +175,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         watcher: Some(thread.map_err(StartError::keeper("a thread"))?),
         end: Some(end),
         stdin: streams.silent,
+        network: network.map(Network::new),
         outer: process.0.take(),
         cgroup: None,
     })
@@ -183,15 +185,15 @@ fn wait_started(
     control: &UnixStream,
     level: Level,
     trampoline: &Path,
-) -> Result<(OwnedFd, Duration, OwnedFd), StartError> {
+) -> Result<(OwnedFd, Option<OwnedFd>, Duration, OwnedFd), StartError> {
     let silent = || StartError::keeper(format!("{} did not answer", trampoline.display()));
     let mut keeper = None;
     loop {
         match Told::receive(control).map_err(silent())? {
-            Some(Told::Ready(fd)) => keeper = Some(fd),
+            Some(Told::Ready { keeper: fd, network }) => keeper = Some((fd, network)),
             Some(Told::Started { at, main }) => {
-                let keeper = keeper.ok_or_else(|| silent()(io::ErrorKind::InvalidData.into()))?;
-                return Ok((keeper, at, main));
+                let (keeper, network) = keeper.ok_or_else(|| silent()(io::ErrorKind::InvalidData.into()))?;
+                return Ok((keeper, network, at, main));
             }
             Some(Told::Failed(failure)) => return Err(StartError::from_failure(failure, level)),
             Some(_) => {}

@@ -57,6 +57,8 @@ pub struct Usage {
 pub struct Seen {
     /// What it wrote.
     pub output: Output,
+    /// When it wrote first after [`Running::mark`](super::Running::mark).
+    pub wrote: Option<Instant>,
     /// How its main process ended, once it has.
     pub exit: Option<Exit>,
     /// When no process of its tree was left.
@@ -69,6 +71,7 @@ pub struct Seen {
     pub held_open: bool,
     /// The keeper was ended by somebody else.
     pub keeper_lost: bool,
+    pub(super) marked: bool,
 }
 
 #[derive(Default)]
@@ -101,6 +104,12 @@ impl Shared {
             }
             seen = self.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// What is written from now on is a first write.
+    pub(super) fn mark(&self) {
+        let mut seen = self.lock();
+        (seen.marked, seen.wrote) = (true, None);
     }
 
     fn note(&self, act: impl FnOnce(&mut Seen)) {
@@ -290,7 +299,12 @@ impl Watcher {
         match rustix::io::read(fd, &mut *buffer) {
             Ok(length @ 1..) => {
                 let bytes = buffer.get(..length).unwrap_or_default();
-                self.shared.note(|seen| seen.output.add(*stream, bytes, at));
+                self.shared.note(|seen| {
+                    seen.output.add(*stream, bytes, at);
+                    if seen.marked {
+                        seen.wrote.get_or_insert(at);
+                    }
+                });
                 true
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,

@@ -56,8 +56,8 @@ pub(super) struct Fds {
 
 /// What the keeper tells whoever gave it the order.
 pub(super) enum Told {
-    /// The containment stands. With it comes a pidfd of the keeper itself.
-    Ready(OwnedFd),
+    /// The containment stands. With it come a pidfd of the keeper itself, and a socket to ask its network, if there is such.
+    Ready { keeper: OwnedFd, network: Option<OwnedFd> },
     /// The program was executed at this time of the monotonic clock. With it comes a pidfd of the main process.
     Started { at: Duration, main: OwnedFd },
     /// This step failed; nothing of the program is running.
@@ -169,9 +169,10 @@ impl Told {
         let mut body = Writer::default();
         let mut fds = Vec::new();
         match self {
-            Self::Ready(keeper) => {
+            Self::Ready { keeper, network } => {
                 body.byte(0);
                 fds.push(keeper.as_fd());
+                fds.extend(network.iter().map(AsFd::as_fd));
             }
             Self::Started { at, main } => {
                 body.byte(1);
@@ -201,10 +202,11 @@ impl Told {
         Self::read(&mut Reader(&body), fds).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    fn read(body: &mut Reader<'_>, mut fds: Vec<OwnedFd>) -> Option<Self> {
+    fn read(body: &mut Reader<'_>, fds: Vec<OwnedFd>) -> Option<Self> {
+        let mut fds = fds.into_iter();
         Some(match body.byte()? {
-            0 => Self::Ready(fds.pop()?),
-            1 => Self::Started { at: body.duration()?, main: fds.pop()? },
+            0 => Self::Ready { keeper: fds.next()?, network: fds.next() },
+            1 => Self::Started { at: body.duration()?, main: fds.next()? },
             2 => Self::Failed(Failure::read(body)?),
             3 => Self::Exited { status: i32::try_from(body.number()?.cast_signed()).ok()?, usage: Usage::read(body)? },
             4 => Self::Gone { usage: Usage::read(body)? },

@@ -257,11 +257,20 @@ impl Replay {
 
     /// Whether a moment of it is a system call, which needs ptrace.
     pub fn traced(&self) -> bool {
+        self.moments().any(|moment| matches!(moment, Moment::Call { .. }))
+    }
+
+    /// Whether a moment of it is a state that has to be waited for.
+    pub(super) fn at_states(&self) -> bool {
+        self.moments().any(|moment| matches!(moment, Moment::Edge(..)))
+    }
+
+    fn moments(&self) -> impl Iterator<Item = &Moment> {
         let moments = self.then.iter().filter_map(|(_, when)| match when {
             When::At(moment) => Some(moment),
             When::Later(_) => None,
         });
-        std::iter::once(&self.at).chain(moments).any(|moment| matches!(moment, Moment::Call { .. }))
+        std::iter::once(&self.at).chain(moments)
     }
 }
 

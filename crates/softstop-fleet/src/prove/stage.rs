@@ -147,7 +147,7 @@ impl Theatre<'_> {
         let spec = self.spec(&scenario.command, planned.replay.seed);
         let running = process::start(&spec)?;
         let signal = planned.replay.signals().next().unwrap_or(Signal::Term);
-        let mut trial = Trial::new(self, running, signal);
+        let mut trial = Trial::new(self, running, signal, planned.replay.at_states());
         let load = match &scenario.load {
             Some(command) if !planned.replay.without_load => {
                 trial.until(None, |trial| trial.milestones.ready.is_some());
@@ -223,7 +223,7 @@ impl Theatre<'_> {
     /// Starts it again on the same data, and stops it when it was ready.
     fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, StartError> {
         let running = process::start(&self.spec(command, self.scenario.seed))?;
-        let mut trial = Trial::new(self, running, signal);
+        let mut trial = Trial::new(self, running, signal, true);
         trial.until(Some(trial.running.began() + within), |trial| trial.milestones.ready.is_some());
         let ready = trial.milestones.ready;
         let check = self.check()?;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{replay::Signal, trial::StaleLock};
+use crate::process::{Listener, Running};
 
 /// Entries of a watched folder that are looked at; what is larger is nobody's temporary folder.
 const MOST_ENTRIES: usize = 20_000;
@@ -44,8 +45,23 @@ pub(super) struct Listening {
     pub(super) words: String,
 }
 
-/// The sockets that listen in the network of a process.
-pub(super) fn listening(inside: &Path) -> Vec<Listening> {
+/// The sockets that listen in the network of a program.
+pub(super) fn listening(running: &Running) -> Vec<Listening> {
+    match running.listening() {
+        Ok(all) => all.into_iter().map(Listening::from).collect(),
+        Err(_) => listed(&running.inside()),
+    }
+}
+
+impl From<Listener> for Listening {
+    fn from(listener: Listener) -> Self {
+        let kind = if listener.address.is_ipv4() { "tcp" } else { "tcp6" };
+        Self { inode: listener.inode, words: format!("{kind} {}", listener.address) }
+    }
+}
+
+/// The same from the tables of the kernel.
+fn listed(inside: &Path) -> Vec<Listening> {
     let mut found = Vec::new();
     for (file, kind) in [("tcp", "tcp"), ("tcp6", "tcp6")] {
         let table = fs::read_to_string(inside.join("net").join(file)).unwrap_or_default();
@@ -129,6 +145,8 @@ pub(super) fn stale(root: &Path, path: &Path, alive: impl Fn(u32) -> bool) -> Op
 
 /// How often `/proc` is looked at: a state is seen that much late.
 pub(super) const LOOK: Duration = Duration::from_micros(500);
+/// The same where nothing is to be done at that moment.
+pub(super) const SELDOM: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +162,7 @@ mod tests {
     fn a_socket_of_ours_is_seen_while_it_listens() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let words = format!("tcp {}", socket.local_addr().unwrap());
-        let seen = || listening(Path::new("/proc/self")).into_iter().find(|listening| listening.words == words);
+        let seen = || listed(Path::new("/proc/self")).into_iter().find(|listening| listening.words == words);
 
         let inode = seen().unwrap().inode;
         assert!(sockets_of([std::process::id()]).contains(&inode));

@@ -76,6 +76,9 @@ impl Trial<'_> {
             Deed::CloseStdout => return,
         };
         let target = if act.deed == Deed::HangUp { process::Target::Group } else { target };
+        if self.sent.is_empty() {
+            self.running.mark();
+        }
         let at = Instant::now();
         for _ in 0..act.times {
             // It may have ended meanwhile.
@@ -86,10 +89,7 @@ impl Trial<'_> {
 
     /// When it first did something that can be seen after the first signal.
     pub(super) fn acted(&self) -> Option<Duration> {
-        let sent = self.sent.first()?.at;
-        let at = self.running.began() + sent;
-        let wrote = self.running.look(|seen| seen.output.lines().map(|line| line.ended).find(|wrote| *wrote > at));
-        wrote.map(|wrote| self.since(wrote))
+        self.running.look(|seen| seen.wrote).map(|at| self.since(at))
     }
 
     /// Waits for its end, for no longer than the rules allow, and ends it by force then.

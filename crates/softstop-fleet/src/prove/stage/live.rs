@@ -16,7 +16,7 @@ use crate::{
         replay::Signal,
         scenario::Ready,
         trial::{Ladder, Milestones, Sent},
-        watch::{self, LOOK},
+        watch::{self, LOOK, SELDOM},
     },
 };
 
@@ -35,10 +35,13 @@ pub(super) struct Trial<'a> {
     /// The listening sockets of the program before the first signal.
     pub(super) served: BTreeSet<u64>,
     pub(super) tried: Instant,
+    /// How often its state is looked at.
+    pub(super) every: Duration,
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal) -> Self {
+    /// `exactly` where something is to be done at the very moment a state is reached; else it is enough to know the state when it is done.
+    pub(super) fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal, exactly: bool) -> Self {
         let now = Instant::now();
         Self {
             theatre,
@@ -51,6 +54,7 @@ impl<'a> Trial<'a> {
             looked: now,
             served: BTreeSet::new(),
             tried: now,
+            every: if exactly { LOOK } else { SELDOM },
         }
     }
 
@@ -71,8 +75,9 @@ impl<'a> Trial<'a> {
             if self.running.exited().is_some() || now >= until {
                 return false;
             }
-            // Woken by what it writes, and by its end.
-            self.running.wait_for((now + LOOK).min(until), |seen| seen.exit.is_some());
+            let written = self.running.look(|seen| seen.output.written());
+            let changed = |seen: &process::Seen| seen.exit.is_some() || seen.output.written() != written;
+            self.running.wait_for((now + self.every).min(until), changed);
         }
     }
 
@@ -97,7 +102,7 @@ impl<'a> Trial<'a> {
 
     /// The sockets of the program that listen.
     pub(super) fn listening(&self) -> BTreeSet<u64> {
-        let all = watch::listening(&self.running.inside());
+        let all = watch::listening(&self.running);
         if all.is_empty() {
             return BTreeSet::new();
         }
