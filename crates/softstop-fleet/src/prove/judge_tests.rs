@@ -33,6 +33,7 @@ pub(crate) fn good(line: &str) -> Observation {
         load: None,
         check: None,
         resumed: None,
+        cpu: Duration::ZERO,
     }
 }
 
@@ -71,6 +72,22 @@ fn a_good_stop_has_no_findings() {
     for line in ["TERM at ready", "INT at ready, INT 1ms later", "hang-up at ready", "TERM x50 at ready"] {
         assert_eq!(judged(&good(line)), [], "{line}");
     }
+}
+
+#[test]
+fn the_handler_of_the_interpreter_is_not_the_programs() {
+    let line = LogLine { at: ms(102), stream: Stream::Err, text: "KeyboardInterrupt".to_owned() };
+    let early = |line: &str| Observation {
+        milestones: Milestones { ready: None, ..good("TERM at ready").milestones },
+        exit: Exit::Status(1),
+        ..good(line)
+    };
+    let struck = |seen: Observation| Observation { log: vec![line.clone()], ..seen };
+
+    assert_eq!(early("INT at 10ms").phase(), Some(Phase::Starting));
+    assert_eq!(struck(early("INT at 10ms")).phase(), Some(Phase::BeforeHandler));
+    assert_eq!(struck(early("TERM at 10ms")).phase(), Some(Phase::Starting));
+    assert_eq!(struck(good("INT at ready")).phase(), Some(Phase::Idle));
 }
 
 #[test]

@@ -19,6 +19,12 @@ use super::{
 const MOST_UNSTATED: u32 = 300;
 /// And so many at least, however slow.
 const FEWEST_UNSTATED: u32 = 10;
+/// Where in its window a moment lies on the average: half of them are uniform, half log-uniform.
+const MEAN_MOMENT: f64 = 0.3;
+/// What starting, containing and looking at a program costs us.
+const OWN_WORK: Duration = Duration::from_millis(8);
+/// However little a program does, each has its processes and its threads.
+const MOST_PER_CORE: u32 = 16;
 /// A sweep of more is a slip of the unit.
 pub(super) const MOST_STEPS: u32 = 100_000;
 /// What log-uniform moments begin with: about what starting a process takes.
@@ -85,6 +91,8 @@ pub struct Rehearsal {
     pub stop: Duration,
     /// The whole trial, from preparing to the last check.
     pub took: Duration,
+    /// How long it used a processor.
+    pub cpu: Duration,
     /// What it called, in order; empty where that cannot be recorded.
     pub calls: Vec<Call>,
 }
@@ -97,6 +105,16 @@ impl Rehearsal {
         let while_ready = ready.saturating_add(least.max(ready / 2));
         self.ends.map_or(while_ready, |ends| ends.min(while_ready)).max(EARLIEST * 2)
     }
+}
+
+/// How many trials at once keep this many processors busy: a trial mostly waits for its moment.
+///
+/// What is not timed need not be alone. More than are busy at the same time would make every start slower and no trial more.
+pub fn at_once(rehearsal: &Rehearsal, loaded: bool, cores: u32) -> u32 {
+    let waits = rehearsal.window(loaded).mul_f64(MEAN_MOMENT) + rehearsal.stop;
+    let works = rehearsal.cpu + OWN_WORK;
+    let each = waits.as_secs_f64().max(works.as_secs_f64()) / works.as_secs_f64();
+    ((each * f64::from(cores)) as u32).clamp(cores, cores * MOST_PER_CORE)
 }
 
 /// How many trials: what the scenario says, else what fits three quarters of its budget. The rest is for shrinking.

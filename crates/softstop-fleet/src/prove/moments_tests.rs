@@ -30,7 +30,7 @@ pub(crate) fn rehearsal() -> Rehearsal {
     call("renameat2", 1, 50, true);
     call("unlink", 1, 51, true);
     let milestones = Milestones { handler: Some(ms(20)), output: Some(ms(25)), listening: None, ready: Some(ms(30)) };
-    Rehearsal { milestones, ends: None, stop: ms(8), took: ms(100), calls }
+    Rehearsal { milestones, ends: None, stop: ms(8), took: ms(100), cpu: ms(20), calls }
 }
 
 fn lines(plan: &[Planned]) -> Vec<String> {
@@ -150,6 +150,16 @@ fn thinning_keeps_the_telling_calls_first() {
     assert_eq!(futexes, [1, 20], "first and last");
     assert_eq!(all.iter().filter(|call| call.call == "openat").count(), 50);
     assert_eq!(all.iter().filter(|call| call.call == "read").count(), 3, "first, last, and the other place");
+}
+
+#[test]
+fn what_waits_is_made_beside_others_and_what_works_is_not() {
+    let quick = Rehearsal { cpu: ms(1), ..rehearsal() };
+    let heavy = Rehearsal { cpu: ms(400), ..rehearsal() };
+
+    assert!(at_once(&quick, false, 2) >= 16);
+    assert_eq!(at_once(&heavy, false, 2), 2);
+    assert_eq!(at_once(&Rehearsal::default(), false, 64), at_once(&Rehearsal::default(), false, 64).clamp(64, 1024));
 }
 
 proptest! {

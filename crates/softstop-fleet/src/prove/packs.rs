@@ -72,6 +72,9 @@ const fn suspect(pattern: &'static str, means: &'static str, hint: &'static str)
 /// The first line of what Python prints for an exception.
 const TRACEBACK: &str = r"^\s*Traceback \(most recent call last\):";
 
+/// The same where it cannot be raised.
+const IGNORED: &str = "^Exception ignored in";
+
 const PYTHON: &[Forbidden] = &[
     line(
         "Task was destroyed but it is pending",
@@ -104,7 +107,7 @@ const PYTHON: &[Forbidden] = &[
         "close it in a `with` block or in the shutdown path",
     ),
     line(
-        "^Exception ignored in",
+        IGNORED,
         "an exception was raised where none can be handled, mostly in a destructor at exit",
         "close the object before the interpreter ends",
     ),
@@ -224,7 +227,7 @@ struct Compiled {
     means: String,
     hint: String,
     severity: Severity,
-    traceback: bool,
+    exception: bool,
 }
 
 /// A forbidden line that was written.
@@ -240,7 +243,7 @@ pub struct Hit {
     pub severity: Severity,
     /// How many lines matched.
     pub times: usize,
-    /// Whether it is a Python traceback that ends in `KeyboardInterrupt`, after INT: the customary end of a script.
+    /// Whether all of them are Python exceptions that end in `KeyboardInterrupt`, after INT: the customary end of a script.
     pub keyboard_interrupt: bool,
 }
 
@@ -250,13 +253,13 @@ impl Lines {
     pub fn new(packs: &[Pack], own: &[OwnLine]) -> Self {
         let packs = packs.iter().flat_map(|pack| pack.lines()).filter_map(|line| {
             let regex = Regex::new(line.pattern).ok()?;
-            let traceback = line.pattern == TRACEBACK;
+            let exception = [TRACEBACK, IGNORED].contains(&line.pattern);
             Some(Compiled {
                 regex,
                 means: line.means.to_owned(),
                 hint: line.hint.to_owned(),
                 severity: line.severity,
-                traceback,
+                exception,
             })
         });
         let own = own.iter().filter_map(|line| {
@@ -267,7 +270,7 @@ impl Lines {
                 means: "the scenario forbids this line".to_owned(),
                 hint,
                 severity: Severity::Failure,
-                traceback: false,
+                exception: false,
             })
         });
         Self(packs.chain(own).collect())
@@ -281,7 +284,7 @@ impl Lines {
             let mut found = (0..log.len()).filter(|at| line.regex.is_match(log[*at]));
             let Some(at) = found.next() else { continue };
             let ends: Vec<usize> = std::iter::once(at).chain(found).collect();
-            let keyboard_interrupt = line.traceback
+            let keyboard_interrupt = line.exception
                 && signals.contains(&Signal::Int)
                 && ends.iter().all(|at| last_exception(&log, *at).starts_with("KeyboardInterrupt"));
             let times = ends.len();

@@ -66,6 +66,18 @@ fn a_traceback_that_ends_in_keyboard_interrupt_is_told_apart() {
 }
 
 #[test]
+fn so_is_an_exception_that_nobody_could_take() {
+    let ignored = |exception: &str| {
+        format!(
+            "Exception ignored in: <module 'threading' from 'threading.py'>\nTraceback (most recent call last):\n  File \"threading.py\"\n{exception}"
+        )
+    };
+
+    assert!(find(&ignored("KeyboardInterrupt: "), &[Signal::Int]).iter().all(|hit| hit.keyboard_interrupt));
+    assert!(find(&ignored("OSError: disk full"), &[Signal::Int]).iter().all(|hit| !hit.keyboard_interrupt));
+}
+
+#[test]
 fn lines_of_ones_own_bring_their_hint() {
     let own = OwnLine { pattern: "lost [0-9]+ rows".to_owned(), hint: Some("flush first".to_owned()) };
     let log = [LogLine { at: Duration::ZERO, stream: Stream::Out, text: "lost 3 rows".to_owned() }];

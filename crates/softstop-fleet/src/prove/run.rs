@@ -27,6 +27,8 @@ use crate::process::StartError;
 
 /// Trials made one after the other, whose times count; the others run beside each other.
 const SERIAL: usize = 60;
+/// How long a rehearsed program is left alone once it is ready: what says that it is and fails then does not run at all.
+const SETTLE: Duration = Duration::from_millis(100);
 /// What of the budget may go into making failures shorter.
 const SHRINK: f64 = 0.25;
 
@@ -66,15 +68,17 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         Ok(found) => found,
         Err(why) => return not_started(why, &wanted),
     };
-    let at_once = usize::try_from(scenario.parallel.unwrap_or(0)).unwrap_or(1);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let at_once = if at_once == 0 { cores } else { at_once };
+    // Beside each other only what has nothing in common.
+    let apart = theatre.stage.namespaces.network && scenario.check.is_none() && scenario.resume.is_none();
+    let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let fitting = || moments::at_once(&rehearsal, scenario.load.is_some(), cores);
+    let at_once = if apart { scenario.parallel.unwrap_or_else(fitting) } else { 1 };
     let plan = match &options.replay {
         Some((replay, times)) => {
             vec![Planned { replay: replay.clone(), origin: Origin::Replay }; *times as usize]
         }
         None => {
-            let trials = moments::count(scenario, &rehearsal, u32::try_from(at_once).unwrap_or(1));
+            let trials = moments::count(scenario, &rehearsal, at_once);
             moments::plan(scenario, &rehearsal, trials)
         }
     };
@@ -91,10 +95,8 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
     let until = began + scenario.budget.mul_f64(1.0 - SHRINK);
     let serial = plan.len().min(SERIAL);
     let mut made = run.some(&plan[..serial], 1, true, until);
-    // Beside each other only what has nothing in common.
-    let apart = theatre.stage.namespaces.network && scenario.check.is_none() && scenario.resume.is_none();
     if made == serial {
-        made += run.some(&plan[serial..], if apart { at_once } else { 1 }, !apart, until);
+        made += run.some(&plan[serial..], at_once as usize, at_once == 1, until);
     }
     let broken = run.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
     let interrupted = (options.stop)();
@@ -213,23 +215,26 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
     let began = Instant::now();
     let signal =
         theatre.scenario.signals.first().and_then(|pattern| pattern.first.deed.signal()).unwrap_or(Signal::Term);
-    let planned =
-        Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, Duration::ZERO)), origin: Origin::Edge };
+    let planned = Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, SETTLE)), origin: Origin::Edge };
     let seen = theatre.play(&planned, true).map_err(|error| words(&error))?;
-    if seen.signalled().is_none() {
+    let (took, ready) = (began.elapsed(), seen.milestones.ready.is_some());
+    if seen.signalled().is_none() && !(ready && seen.exit == Exit::Status(0)) {
         let last: Vec<&str> = seen.log.iter().rev().take(3).map(|line| line.text.as_str()).collect();
         let said: Vec<&str> = last.into_iter().rev().collect();
         let how = match seen.exit {
-            Exit::Forced => format!("it was not ready within {:?}", theatre.scenario.ready_within),
+            Exit::Forced if !ready => format!("it was not ready within {:?}", theatre.scenario.ready_within),
+            exit if ready => format!("it ended by itself as soon as it was ready: {exit}"),
             exit => format!("it ended before it was ready: {exit}"),
         };
         return Err(if said.is_empty() { how } else { format!("{how}; it said: {}", said.join(" / ")) });
     }
     Ok(Rehearsal {
         milestones: seen.milestones,
-        ends: None,
+        // One that has done its work before it is asked to stop is tried all the same.
+        ends: seen.signalled().is_none().then_some(took),
         stop: seen.exit_time().unwrap_or(theatre.scenario.rules.gone_within),
-        took: began.elapsed(),
+        took: took.saturating_sub(SETTLE),
+        cpu: seen.cpu,
         calls: Vec::new(),
     })
 }

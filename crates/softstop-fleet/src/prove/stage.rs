@@ -78,20 +78,20 @@ impl Stage {
         Self { namespaces: Namespaces::default(), level: self.level }
     }
 
-    /// In words, for the verdict.
+    /// In words, for the verdict: what each trial had.
     pub(super) fn words(&self) -> Vec<String> {
-        let has = |has: bool, what: &str| if has { format!("{what}: its own") } else { format!("{what}: shared") };
+        let had = |own: bool, what: &str| format!("{what} {}", if own { "of its own" } else { "shared with all" });
         let folders: Vec<String> = self.namespaces.private.iter().map(|path| path.display().to_string()).collect();
         vec![
-            format!("processes: {}", self.level.map_or("?", Level::name)),
-            has(self.namespaces.network, "network"),
-            has(self.namespaces.ipc, "shared memory"),
-            "system calls: signals are not placed at them in this version".to_owned(),
+            format!("its processes in a {}", self.level.map_or("?", Level::name)),
+            had(self.namespaces.network, "a network"),
+            had(self.namespaces.ipc, "shared memory"),
             if folders.is_empty() {
-                "folders: TMPDIR its own, others shared and not counted".to_owned()
+                "a TMPDIR of its own, and other folders shared with all, in which new files do not count".to_owned()
             } else {
-                format!("folders: {} its own", folders.join(" "))
+                format!("{} of its own", folders.join(", "))
             },
+            "system calls: signals are not placed at them in this version".to_owned(),
         ]
     }
 
@@ -185,6 +185,7 @@ impl Theatre<'_> {
             load: load_said,
             check: None,
             resumed: None,
+            cpu: seen.usage.map_or(Duration::ZERO, |usage| usage.user + usage.system),
         };
         observation.check = self.check()?;
         let killed = observation.signals().contains(&Signal::Kill);

@@ -45,6 +45,9 @@ impl Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// It could not have installed a handler yet: it has not said what the signal shall do, and is not ready.
+    ///
+    /// The handler for INT that a Python interpreter installs for itself is not the program's: it raises `KeyboardInterrupt` even in the
+    /// midst of the interpreter's own start. Before the program is ready, that exception shows that the program had not installed its own.
     BeforeHandler,
     /// It has, and is not ready.
     Starting,
@@ -232,6 +235,8 @@ pub struct Observation {
     pub ladder: Ladder,
     /// How the main process ended.
     pub exit: Exit,
+    /// How long its processes used a processor, as far as is known.
+    pub cpu: Duration,
     /// What was left.
     pub leftovers: Leftovers,
     /// What it wrote: all of it, or the last part.
@@ -265,7 +270,7 @@ impl Observation {
         let at = self.signalled()?;
         let before = |state: Option<Duration>| state.is_none_or(|state| at < state);
         let Milestones { handler, ready, .. } = self.milestones;
-        Some(if before(handler) && before(ready) {
+        Some(if before(ready) && (before(handler) || self.struck_python()) {
             Phase::BeforeHandler
         } else if self.signals().len() > 1 {
             Phase::Stopping
@@ -276,6 +281,12 @@ impl Observation {
         } else {
             Phase::Idle
         })
+    }
+
+    /// Whether the handler was that of the Python interpreter, which raises an exception wherever it happens to be.
+    fn struck_python(&self) -> bool {
+        self.signals().first() == Some(&Signal::Int)
+            && self.log_after_signal().any(|line| line.text.contains("KeyboardInterrupt"))
     }
 
     /// From the first signal to the first visible act.

@@ -259,7 +259,9 @@ impl Verdict {
         if self.rows.iter().any(|row| row.exit.is_some()) {
             remarks.push("Times are taken from trials that ran alone and without ptrace.".to_owned());
         }
-        remarks.extend(self.isolation.iter().cloned());
+        if !self.isolation.is_empty() {
+            remarks.push(format!("Each trial had {}.", self.isolation.join("; ")));
+        }
         remarks
     }
 

@@ -44,8 +44,7 @@ pub(crate) fn example() -> Verdict {
         }
         tally.shrunk(at, shrink.shrunk());
     }
-    let isolation =
-        vec!["Each trial had processes, network, files and shared memory of its own (cgroup, namespaces).".to_owned()];
+    let isolation = vec!["its processes in a cgroup".to_owned(), "a network of its own".to_owned()];
     tally.finish(Ended::Complete, ms(41_300.0), isolation)
 }
 
@@ -76,6 +75,7 @@ fn imagined(planned: Planned, draw: &mut Draw) -> Observation {
         load: None,
         check: Some(Said { ok: true, text: String::new() }),
         resumed: None,
+        cpu: Duration::ZERO,
         sent: Vec::new(),
         planned,
     };

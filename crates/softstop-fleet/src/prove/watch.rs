@@ -19,14 +19,28 @@ pub(super) const SHARED: usize = 2;
 const LOCK: u64 = 256;
 
 /// Whether a process has said what a signal shall do: a handler, or ignore.
+///
+/// A Python interpreter installs a handler for INT while it starts, long before the program's first line. Where nothing else is handled
+/// yet, that one does not count.
 pub(super) fn has_handler(pid: u32, signal: Signal) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    let bit = 1u64 << (signal.number() - 1);
-    let has = |name: &str| {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    handles(&status, signal, || is_python(pid))
+}
+
+fn handles(status: &str, signal: Signal, is_python: impl FnOnce() -> bool) -> bool {
+    let mask = |name: &str| {
         let mask = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & bit != 0)
+        u64::from_str_radix(mask.trim(), 16).unwrap_or_default()
     };
-    has("SigCgt:") || has("SigIgn:")
+    let (caught, ignored) = (mask("SigCgt:"), mask("SigIgn:"));
+    let has = |mask: u64, signal: Signal| mask & (1 << (signal.number() - 1)) != 0;
+    let others = || [Signal::Term, Signal::Hup, Signal::Quit].into_iter().any(|signal| has(caught | ignored, signal));
+    has(ignored, signal) || (has(caught, signal) && (signal != Signal::Int || others() || !is_python()))
+}
+
+fn is_python(pid: u32) -> bool {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
 }
 
 /// How long a process has used a processor, in clock ticks.
@@ -156,6 +170,19 @@ mod tests {
     fn addresses_are_read_as_the_kernel_writes_them() {
         assert_eq!(address("0100007F:1F90"), "127.0.0.1:8080");
         assert_eq!(address("00000000000000000000000000000000:0016"), "[::]:22");
+    }
+
+    #[test]
+    fn a_handler_of_the_interpreter_does_not_count() {
+        let status = |caught: u32, ignored: u32| format!("Name:\tx\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n");
+        let (hup, int, term) = (1, 1 << 1, 1 << 14);
+
+        assert!(!handles(&status(int, 0), Signal::Int, || true));
+        assert!(handles(&status(int, 0), Signal::Int, || false));
+        assert!(handles(&status(int | term, 0), Signal::Int, || true), "its own are installed");
+        assert!(handles(&status(0, int), Signal::Int, || true), "ignored by itself");
+        assert!(!handles(&status(int | hup, 0), Signal::Term, || true));
+        assert!(!handles("", Signal::Int, || false));
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl Trial<'_> {
             self.running.wait_for((Instant::now() + look).min(until), |seen| seen.exit.is_some());
         }
         let exit = self.running.exited();
+        if exit.is_some_and(|exit| self.since(exit.at) <= first) {
+            // It ended by itself just before.
+            self.sent.clear();
+            return self.status();
+        }
         self.ladder.exited = exit.map(|exit| self.since(exit.at));
         self.ladder.acted = [self.acted(), self.ladder.unserving, self.ladder.exited].into_iter().flatten().min();
         if exit.is_none() {
