@@ -113,7 +113,8 @@ fn wanted(matches: &ArgMatches) -> Result<Wanted, String> {
     let mut scenario = match matches.get_one::<PathBuf>("scenario") {
         Some(path) => {
             let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            Scenario::from_yaml(&text).map_err(|error| format!("{}: {error}", path.display()))?
+            let read = Scenario::from_yaml(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+            Scenario { file: Some(path.display().to_string()), ..read }
         }
         None => Scenario::default(),
     };

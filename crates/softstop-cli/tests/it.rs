@@ -67,7 +67,7 @@ fn who_does_not_end_is_ended_and_a_replay_line_shows_it_again() {
 
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("gone") && text.contains("softstop prove --replay 'TERM at ready"), "{text}");
+    assert!(text.contains("gone") && text.contains("prove.yaml --replay 'TERM at ready"), "{text}");
     assert_eq!(prove(&["--replay", "TERM at ready"], GOOD).status.code(), Some(0));
 }
 

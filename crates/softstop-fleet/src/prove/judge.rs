@@ -143,7 +143,7 @@ pub fn counts(rule: Rule, seen: &Observation) -> bool {
     let Some(phase) = seen.phase() else { return false };
     let killed = seen.signals().contains(&Signal::Kill);
     let judged = match rule {
-        Rule::Response => seen.timed && !killed,
+        Rule::Response => seen.timed && !killed && seen.response().is_some(),
         Rule::Exit => !killed && seen.exit != Exit::Forced,
         Rule::Load => seen.load.is_some(),
         Rule::Check => seen.check.is_some(),

@@ -19,14 +19,15 @@ use super::{
     replay::{Edge, Moment, Replay, Signal},
     scenario::{Ready, Scenario, Severity},
     shrink::Limits,
-    stage::{Stage, Theatre},
+    stage::{Stage, Theatre, Untried},
     trial::{Exit, Observation, Origin, Planned},
     verdict::{Ended, Tally, Verdict},
 };
-use crate::process::StartError;
 
 /// Trials made one after the other, whose times count; the others run beside each other.
 const SERIAL: usize = 60;
+/// And for this part of the budget at most.
+const ALONE: f64 = 0.4;
 /// How long a rehearsed program is left alone once it is ready: what says that it is and fails then does not run at all.
 const SETTLE: Duration = Duration::from_millis(100);
 /// What of the budget may go into making failures shorter.
@@ -69,7 +70,10 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         Err(why) => return not_started(why, &wanted),
     };
     // Beside each other only what has nothing in common.
-    let apart = theatre.stage.namespaces.network && scenario.check.is_none() && scenario.resume.is_none();
+    let apart = theatre.stage.namespaces.network
+        && scenario.prepare.is_none()
+        && scenario.check.is_none()
+        && scenario.resume.is_none();
     let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let fitting = || moments::at_once(&rehearsal, scenario.load.is_some(), cores);
     let at_once = if apart { scenario.parallel.unwrap_or_else(fitting) } else { 1 };
@@ -93,11 +97,9 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         broken: Mutex::new(None),
     };
     let until = began + scenario.budget.mul_f64(1.0 - SHRINK);
-    let serial = plan.len().min(SERIAL);
-    let mut made = run.some(&plan[..serial], 1, true, until);
-    if made == serial {
-        made += run.some(&plan[serial..], at_once as usize, at_once == 1, until);
-    }
+    let alone = &plan[..plan.len().min(SERIAL)];
+    let mut made = run.some(alone, 1, true, until.min(began + scenario.budget.mul_f64(ALONE)));
+    made += run.some(&plan[made..], at_once as usize, at_once == 1, until);
     let broken = run.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
     let interrupted = (options.stop)();
     if broken.is_none() && !interrupted && options.replay.is_none() {
@@ -130,12 +132,12 @@ impl Run<'_> {
     fn some(&self, plan: &[Planned], at_once: usize, timed: bool, until: Instant) -> usize {
         let (next, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
-            while !(self.options.stop)() && Instant::now() < until {
+            while !(self.options.stop)() && !self.is_broken() && Instant::now() < until {
                 let Some(planned) = plan.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                 match self.theatre.play(planned, timed) {
                     Ok(seen) => self.add(&seen),
                     Err(error) => {
-                        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(words(&error));
+                        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.0);
                         return;
                     }
                 }
@@ -149,6 +151,10 @@ impl Run<'_> {
             work();
         });
         made.into_inner()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn add(&self, seen: &Observation) {
@@ -201,7 +207,7 @@ fn rehearse<'a>(
         Theatre { scenario, stage, trampoline: options.trampoline.clone(), ready_log, temporary: Vec::new() };
     match crate::process::strongest(&theatre.trampoline) {
         Ok(level) => theatre.stage.level = Some(level),
-        Err(error) => return Err(words(&error)),
+        Err(error) => return Err(Untried::from(error).0),
     }
     let mut first = rehearsed(&theatre);
     if first.is_err() && theatre.stage.namespaces != crate::process::Namespaces::default() {
@@ -216,7 +222,7 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
     let signal =
         theatre.scenario.signals.first().and_then(|pattern| pattern.first.deed.signal()).unwrap_or(Signal::Term);
     let planned = Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, SETTLE)), origin: Origin::Edge };
-    let seen = theatre.play(&planned, true).map_err(|error| words(&error))?;
+    let seen = theatre.play(&planned, true).map_err(|error| error.0)?;
     let (took, ready) = (began.elapsed(), seen.milestones.ready.is_some());
     if seen.signalled().is_none() && !(ready && seen.exit == Exit::Status(0)) {
         let last: Vec<&str> = seen.log.iter().rev().take(3).map(|line| line.text.as_str()).collect();
@@ -237,9 +243,4 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
         cpu: seen.cpu,
         calls: Vec::new(),
     })
-}
-
-fn words(error: &StartError) -> String {
-    let hint = error.hint();
-    if hint.is_empty() { error.to_string() } else { format!("{error}; {hint}") }
 }

@@ -35,6 +35,10 @@ use super::{
 pub struct Scenario {
     /// The program and its arguments; empty where the file leaves them to the command line.
     pub command: Vec<String>,
+    /// The file it was read from, for the lines to paste; whoever reads one sets it.
+    pub file: Option<String>,
+    /// What it reads from.
+    pub stdin: Stdin,
     /// Whichever comes first makes it ready. Never empty.
     pub ready: Vec<Ready>,
     /// How long that may take.
@@ -55,6 +59,8 @@ pub struct Scenario {
     pub watch: Vec<String>,
     /// Paths that may be left there, with `*` for any text.
     pub may_stay: Vec<String>,
+    /// A command that runs before each trial, such as one that puts the data back.
+    pub prepare: Option<Vec<String>>,
     /// A command that says by its exit status whether the data are intact; runs after each trial.
     pub check: Option<Vec<String>>,
     /// Starting it again on the same data.
@@ -71,6 +77,16 @@ pub struct Scenario {
     pub seed: u64,
     /// How many trials at once; `None`: one for each processor. Times are taken from serial trials only.
     pub parallel: Option<u32>,
+}
+
+/// What the program reads from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing comes, as at a terminal at which nobody types.
+    #[default]
+    Open,
+    /// It ends at once, as under most supervisors.
+    Empty,
 }
 
 /// What makes the program ready.
@@ -219,6 +235,8 @@ impl Default for Scenario {
         let pair = Pattern { then: vec![(Signal::Int.into(), None)], ..Signal::Int.into() };
         Self {
             command: Vec::new(),
+            file: None,
+            stdin: Stdin::default(),
             ready: vec![Ready::Output, Ready::Listening, Ready::Quiet(ms(500))],
             ready_within: ms(30_000),
             load: None,
@@ -229,6 +247,7 @@ impl Default for Scenario {
             rules: Rules::default(),
             watch: ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(str::to_owned).to_vec(),
             may_stay: Vec::new(),
+            prepare: None,
             check: None,
             resume: None,
             isolation: Isolation::default(),

@@ -18,7 +18,7 @@ use regex_lite::Regex;
 use self::live::Trial;
 use super::{
     replay::Signal,
-    scenario::{Ready, Scenario, Wish},
+    scenario::{Ready, Scenario, Stdin, Wish},
     trial::{Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
 };
@@ -118,9 +118,20 @@ pub(super) struct Theatre<'a> {
     pub(super) temporary: Vec<String>,
 }
 
+/// Why a trial could not be made, for people.
+#[derive(Debug)]
+pub(super) struct Untried(pub(super) String);
+
+impl From<StartError> for Untried {
+    fn from(error: StartError) -> Self {
+        let hint = error.hint();
+        Self(if hint.is_empty() { error.to_string() } else { format!("{error}; {hint}") })
+    }
+}
+
 impl Theatre<'_> {
     /// Makes one trial.
-    pub(super) fn play(&self, planned: &Planned, timed: bool) -> Result<Observation, StartError> {
+    pub(super) fn play(&self, planned: &Planned, timed: bool) -> Result<Observation, Untried> {
         let temporary = self.temporary();
         let own = Self { temporary: temporary.iter().map(|path| path.display().to_string()).collect(), ..self.clone() };
         let seen = own.play_in(planned, timed);
@@ -141,8 +152,15 @@ impl Theatre<'_> {
         fs::create_dir_all(&path).ok().map(|()| path)
     }
 
-    fn play_in(&self, planned: &Planned, timed: bool) -> Result<Observation, StartError> {
+    fn play_in(&self, planned: &Planned, timed: bool) -> Result<Observation, Untried> {
         let scenario = self.scenario;
+        if let Some(command) = &scenario.prepare {
+            let spec = self.stage.open().spec(command, &self.trampoline, planned.replay.seed);
+            let said = ended(process::start(&spec)?, COMMAND);
+            if !said.ok {
+                return Err(Untried(format!("the command `prepare` failed: {}", said.text)));
+            }
+        }
         let before = self.shared_files();
         let spec = self.spec(&scenario.command, planned.replay.seed);
         let running = process::start(&spec)?;
@@ -200,6 +218,10 @@ impl Theatre<'_> {
 
     fn spec(&self, command: &[String], seed: u64) -> Spec {
         let mut spec = self.stage.spec(command, &self.trampoline, seed);
+        spec.stdin = match self.scenario.stdin {
+            Stdin::Open => process::Input::Silent,
+            Stdin::Empty => process::Input::Null,
+        };
         spec.env.extend(self.temporary.iter().map(|path| ("TMPDIR".into(), Some(path.into()))));
         spec
     }
@@ -215,14 +237,14 @@ impl Theatre<'_> {
         self.scenario.watch.iter().filter(counts).chain(&self.temporary).cloned().collect()
     }
 
-    fn check(&self) -> Result<Option<Said>, StartError> {
+    fn check(&self) -> Result<Option<Said>, Untried> {
         let Some(command) = &self.scenario.check else { return Ok(None) };
         let running = process::start(&self.stage.open().spec(command, &self.trampoline, self.scenario.seed))?;
         Ok(Some(ended(running, COMMAND)))
     }
 
     /// Starts it again on the same data, and stops it when it was ready.
-    fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, StartError> {
+    fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, Untried> {
         let running = process::start(&self.spec(command, self.scenario.seed))?;
         let mut trial = Trial::new(self, running, signal, true);
         trial.until(Some(trial.running.began() + within), |trial| trial.milestones.ready.is_some());

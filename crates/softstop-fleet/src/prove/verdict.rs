@@ -25,6 +25,8 @@ use super::{
 pub struct Verdict {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The file that holds the scenario, if one does.
+    pub file: Option<String>,
     /// What was drawn was drawn by this number.
     pub seed: u64,
     /// How it came to its end.
@@ -273,7 +275,8 @@ impl Verdict {
     /// The same for a replay line.
     pub(crate) fn paste_of(&self, line: &str) -> String {
         let command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
-        format!("softstop prove --replay '{line}' -- {}", command.join(" "))
+        let scenario = self.file.iter().map(|file| format!("--scenario {} ", quoted(file))).collect::<String>();
+        format!("softstop prove {scenario}--replay '{line}' -- {}", command.join(" "))
     }
 }
 

@@ -8,5 +8,6 @@
 
 mod architecture;
 mod process;
+mod prove;
 mod selftest;
 mod support;

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use super::{
-    ExitRule, Isolation, Moments, Ready, Resume, Rules, Scenario, ScenarioError, Severity, Wish,
+    ExitRule, Isolation, Moments, Ready, Resume, Rules, Scenario, ScenarioError, Severity, Stdin, Wish,
     fields::{At, Result},
     yaml::{Node, Value},
 };
@@ -32,6 +32,7 @@ pub(super) fn scenario(root: &Node) -> Result<Scenario> {
     let mut to = Scenario::default();
     let strings = |at: &At<'_>| at.items().iter().map(|item| item.text("a path").map(str::to_owned)).collect();
     fields.set("command", &mut to.command, At::command)?;
+    fields.set("stdin", &mut to.stdin, |at| at.one_of(&[("open", Stdin::Open), ("empty", Stdin::Empty)]))?;
     fields.set("ready", &mut to.ready, |at| at.list(READY, ready))?;
     fields.set("ready_within", &mut to.ready_within, At::duration)?;
     to.load = fields.option("load", At::command)?;
@@ -42,6 +43,7 @@ pub(super) fn scenario(root: &Node) -> Result<Scenario> {
     fields.set("rules", &mut to.rules, rules)?;
     fields.set("watch", &mut to.watch, strings)?;
     fields.set("may_stay", &mut to.may_stay, strings)?;
+    to.prepare = fields.option("prepare", At::command)?;
     to.check = fields.option("check", At::command)?;
     to.resume = fields.option("resume", |at| resume(at, to.ready_within))?;
     fields.set("isolation", &mut to.isolation, isolation)?;

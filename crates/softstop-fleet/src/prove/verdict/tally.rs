@@ -257,6 +257,7 @@ impl Tally {
         }
         Verdict {
             command: self.scenario.command,
+            file: self.scenario.file,
             seed: self.scenario.seed,
             ended,
             took,
