@@ -47,7 +47,7 @@ fn the_example_has_every_key() {
 #[test]
 fn the_example_says_of_every_key_that_there_is() {
     let example = include_str!("../../prove.example.yaml");
-    for (text, keys) in [("?: 1", 19), ("rules: {?: 1}", 11), ("resume: {?: 1}", 3), ("isolation: {?: 1}", 4)] {
+    for (text, keys) in [("?: 1", 21), ("rules: {?: 1}", 11), ("resume: {?: 1}", 3), ("isolation: {?: 1}", 4)] {
         let error = Scenario::from_yaml(&text.replace('?', "zzzzzzzz")).unwrap_err();
         let names: Vec<&str> = error.expected.rsplit_once("there are ").unwrap().1.split(", ").collect();
 
@@ -72,7 +72,7 @@ fn errors_name_line_key_value_and_what_to_write() {
     let wrong = [
         ("\nbudgte: 3s", "line 2: `budgte`: there is no such key; did you mean `budget`?"),
         ("rules:\n  gone_witihn: 3s", "line 2: `rules.gone_witihn`: there is no such key; did you mean `gone_within`?"),
-        ("colour: red", "line 1: `colour`: there is no such key; there are command, ready,"),
+        ("colour: red", "line 1: `colour`: there is no such key; there are command, stdin,"),
         ("budget: 10 parsecs", "line 1: `budget` is `10 parsecs`; write a duration such as `250ms`"),
         ("trials: 0", "line 1: `trials` is `0`; write a whole number from 1 on"),
         ("seed:\n  a: 1", "line 2: `seed` is a mapping; write a whole number"),
