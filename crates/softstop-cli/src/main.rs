@@ -36,6 +36,7 @@ fn command() -> Command {
     );
     Command::new("softstop")
         .about("Shows how well programs stop")
+        .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(prove::command())
