@@ -80,9 +80,10 @@ fn reset_signals() -> Result<(), Failure> {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
     for number in (1..=64).filter(|number| ignored >> (number - 1) & 1 == 1) {
-        // The flag is never read. 32 and 33 are the C library's own, and nobody can do without them.
+        // The flag is never read. 32 and 33, and 34 where it is musl, are the C library's own: it registers nothing for them, so they
+        // stay ignored, and nobody can do without them.
         let registered = signal_hook::flag::register(number, Arc::new(AtomicBool::new(false)));
-        if !matches!(number, 32 | 33) {
+        if !matches!(number, 32..=34) {
             registered.map_err(Failure::new(Step::Signals, format!("signal {number}")))?;
         }
     }
