@@ -76,6 +76,9 @@ impl StartError {
             Self::Namespaces { .. } => {
                 "needs root or user namespaces that ordinary users may make (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)"
             }
+            Self::Keeper { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "/proc and /dev are needed, and a bare chroot has neither: mount them there"
+            }
             Self::Keeper { .. } => {
                 "the main function of this binary has to call softstop_fleet::trampoline() first; elsewhere set Spec::trampoline to a binary that does"
             }
