@@ -29,6 +29,8 @@ install_missing() {
     need ps procps
     need tmux tmux
     need python3 python3 python3-pip
+    # Debian keeps what makes an environment apart from Python.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     if ((${#packages[@]})); then
         if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
             echo "please install these packages and run again: ${packages[*]}" >&2
@@ -85,6 +87,7 @@ step "models" cargo test --locked --manifest-path crates/softstop/models/Cargo.t
 step "documentation tests" cargo test --locked --doc --workspace --all-features --no-fail-fast
 
 step "stop comparison" stop_comparison
+step "wheel" scripts/wheel-check.sh
 
 heading "tests"
 if ((${#failed[@]})); then
