@@ -48,6 +48,11 @@ pub enum StartError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The program's system calls cannot be followed here.
+    Trace {
+        /// Why.
+        source: io::Error,
+    },
     /// The process that starts the program and looks after it did not answer.
     Keeper {
         /// What was tried.
@@ -75,6 +80,9 @@ impl StartError {
             Self::Level { .. } => "choose another level, or let the strongest be found",
             Self::Namespaces { .. } => {
                 "needs root or user namespaces that ordinary users may make (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)"
+            }
+            Self::Trace { .. } => {
+                "needs ptrace of one's own processes (sysctl kernel.yama.ptrace_scope 0 or 1; in a container the capability SYS_PTRACE or a newer seccomp profile), and that nobody traces softstop itself with its children"
             }
             Self::Keeper { .. } => {
                 "the main function of this binary has to call softstop_fleet::trampoline() first; elsewhere set Spec::trampoline to a binary that does"
@@ -110,6 +118,7 @@ impl fmt::Display for StartError {
             Self::User { user, .. } => write!(f, "cannot become user {user}"),
             Self::Level { level, tried, .. } => write!(f, "cannot contain at level `{level}`: {tried}"),
             Self::Namespaces { tried, .. } => write!(f, "cannot make the namespaces asked for: {tried}"),
+            Self::Trace { .. } => f.write_str("system calls cannot be followed here"),
             Self::Keeper { tried, .. } => write!(f, "the process that was to start the program failed: {tried}"),
         }
     }
@@ -123,6 +132,7 @@ impl std::error::Error for StartError {
             | Self::User { source, .. }
             | Self::Level { source, .. }
             | Self::Namespaces { source, .. }
+            | Self::Trace { source }
             | Self::Keeper { source, .. } => Some(source),
         }
     }

@@ -40,6 +40,8 @@ pub(super) struct Order {
     pub(super) cwd: Option<PathBuf>,
     pub(super) user: Option<(u32, u32)>,
     pub(super) cgroup: Option<PathBuf>,
+    /// Whether its process waits for a word before it becomes the program.
+    pub(super) hold: bool,
     pub(super) fds: Fds,
 }
 
@@ -58,6 +60,8 @@ pub(super) struct Fds {
 pub(super) enum Told {
     /// The containment stands. With it come a pidfd of the keeper itself, and a socket to ask its network, if there is such.
     Ready { keeper: OwnedFd, network: Option<OwnedFd> },
+    /// The process that becomes the program waits for a word, as ordered. With it comes its pidfd.
+    Held(OwnedFd),
     /// The program was executed at this time of the monotonic clock. With it comes a pidfd of the main process.
     Started { at: Duration, main: OwnedFd },
     /// This step failed; nothing of the program is running.
@@ -123,7 +127,7 @@ impl Order {
         body.list(self.cwd.iter().map(|path| path.as_os_str()));
         body.list(self.cgroup.iter().map(|path| path.as_os_str()));
         let (uid, gid) = self.user.unwrap_or_default();
-        body.flags(&[self.user.is_some(), self.fds.cgroup.is_some(), self.fds.control.is_some()]);
+        body.flags(&[self.user.is_some(), self.fds.cgroup.is_some(), self.fds.control.is_some(), self.hold]);
         body.number(uid.into());
         body.number(gid.into());
         let mut fds = vec![self.fds.stdin.as_fd(), self.fds.stdout.as_fd(), self.fds.stderr.as_fd()];
@@ -149,7 +153,7 @@ impl Order {
             body.list()?.chunks(2).map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone()))).collect();
         let cwd = body.list()?.pop().map(PathBuf::from);
         let cgroup = body.list()?.pop().map(PathBuf::from);
-        let [has_user, has_cgroup, has_control] = body.flags()?;
+        let [has_user, has_cgroup, has_control, hold] = body.flags()?;
         let ids = (u32::try_from(body.number()?).ok()?, u32::try_from(body.number()?).ok()?);
         let mut fds = fds.into_iter();
         let fds = Fds {
@@ -160,7 +164,7 @@ impl Order {
             control: if has_control { Some(fds.next()?) } else { None },
         };
         let user = has_user.then_some(ids);
-        Some(Self { level, namespaces, program, args, env: env?, cwd, user, cgroup, fds })
+        Some(Self { level, namespaces, program, args, env: env?, cwd, user, cgroup, hold, fds })
     }
 }
 
@@ -192,6 +196,10 @@ impl Told {
                 body.byte(4);
                 usage.write(&mut body);
             }
+            Self::Held(main) => {
+                body.byte(5);
+                fds.push(main.as_fd());
+            }
         }
         send(socket, &body.0, &fds)
     }
@@ -210,6 +218,7 @@ impl Told {
             2 => Self::Failed(Failure::read(body)?),
             3 => Self::Exited { status: i32::try_from(body.number()?.cast_signed()).ok()?, usage: Usage::read(body)? },
             4 => Self::Gone { usage: Usage::read(body)? },
+            5 => Self::Held(fds.pop()?),
             _ => return None,
         })
     }
@@ -219,6 +228,8 @@ impl Told {
 pub(super) enum Launched {
     /// The program is executed now, unless a failure follows.
     At(Duration),
+    /// All is prepared, and a byte is waited for.
+    Held,
     Failed(Failure),
 }
 
@@ -234,6 +245,7 @@ impl Launched {
                 body.byte(1);
                 failure.write(&mut body);
             }
+            Self::Held => body.byte(2),
         }
         send(socket, &body.0, &[])
     }
@@ -245,6 +257,7 @@ impl Launched {
         let word = match body.byte() {
             Some(0) => body.duration().map(Self::At),
             Some(1) => Failure::read(&mut body).map(Self::Failed),
+            Some(2) => Some(Self::Held),
             _ => None,
         };
         word.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
