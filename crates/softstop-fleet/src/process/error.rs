@@ -118,7 +118,7 @@ impl fmt::Display for StartError {
             Self::User { user, .. } => write!(f, "cannot become user {user}"),
             Self::Level { level, tried, .. } => write!(f, "cannot contain at level `{level}`: {tried}"),
             Self::Namespaces { tried, .. } => write!(f, "cannot make the namespaces asked for: {tried}"),
-            Self::Trace { .. } => f.write_str("system calls cannot be followed here"),
+            Self::Trace { source } => write!(f, "cannot follow system calls by ptrace ({source})"),
             Self::Keeper { tried, .. } => write!(f, "the process that was to start the program failed: {tried}"),
         }
     }

@@ -32,7 +32,6 @@ use self::tracer::Tracer;
 
 /// What is wanted of the system calls of a program; nothing unless set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Tracing {
     /// Writes down every call: [`Trace::calls`].
     pub record: bool,

@@ -3,16 +3,15 @@
 //! Both ends are the same binary, so there is no version. A frame is one `sendmsg` as long as it is small;
 //! everything the keeper says is.
 
+mod body;
+
 use std::{
     ffi::{OsStr, OsString},
     io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{
-            ffi::{OsStrExt, OsStringExt},
-            net::UnixStream,
-        },
+        unix::net::UnixStream,
     },
     path::PathBuf,
     time::Duration,
@@ -23,6 +22,7 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
+use self::body::{Reader, Writer};
 use super::{Level, Namespaces, Usage};
 
 /// A frame carries no more descriptors than this.
@@ -218,7 +218,7 @@ impl Told {
             2 => Self::Failed(Failure::read(body)?),
             3 => Self::Exited { status: i32::try_from(body.number()?.cast_signed()).ok()?, usage: Usage::read(body)? },
             4 => Self::Gone { usage: Usage::read(body)? },
-            5 => Self::Held(fds.pop()?),
+            5 => Self::Held(fds.next()?),
             _ => return None,
         })
     }
@@ -338,75 +338,4 @@ fn receive(socket: &UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
 /// Calls again what a signal has interrupted.
 pub(super) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     rustix::io::retry_on_intr(&mut call).map_err(io::Error::from)
-}
-
-#[derive(Default)]
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
-    }
-
-    fn flags(&mut self, flags: &[bool]) {
-        self.0.extend(flags.iter().map(|flag| u8::from(*flag)));
-    }
-
-    fn number(&mut self, number: u64) {
-        self.0.extend(number.to_ne_bytes());
-    }
-
-    fn duration(&mut self, duration: Duration) {
-        self.number(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    fn text(&mut self, text: &OsStr) {
-        self.number(text.len() as u64);
-        self.0.extend(text.as_bytes());
-    }
-
-    fn list<'a>(&mut self, texts: impl Iterator<Item = &'a OsStr>) {
-        let texts: Vec<&OsStr> = texts.collect();
-        self.number(texts.len() as u64);
-        for text in texts {
-            self.text(text);
-        }
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn flags<const N: usize>(&mut self) -> Option<[bool; N]> {
-        let (flags, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(flags.map(|flag| flag != 0))
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_ne_bytes(*number))
-    }
-
-    fn duration(&mut self) -> Option<Duration> {
-        self.number().map(Duration::from_nanos)
-    }
-
-    fn text(&mut self) -> Option<OsString> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(OsString::from_vec(text.to_vec()))
-    }
-
-    fn list(&mut self) -> Option<Vec<OsString>> {
-        (0..self.number()?).map(|_| self.text()).collect()
-    }
 }
