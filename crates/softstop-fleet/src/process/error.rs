@@ -48,6 +48,11 @@ pub enum StartError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The program's system calls cannot be followed here.
+    Trace {
+        /// Why.
+        source: io::Error,
+    },
     /// The process that starts the program and looks after it did not answer.
     Keeper {
         /// What was tried.
@@ -78,6 +83,9 @@ impl StartError {
             }
             Self::Keeper { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "/proc and /dev are needed, and a bare chroot has neither: mount them there"
+            }
+            Self::Trace { .. } => {
+                "needs ptrace of one's own processes (sysctl kernel.yama.ptrace_scope 0 or 1; in a container the capability SYS_PTRACE or a newer seccomp profile), and that nobody traces softstop itself with its children"
             }
             Self::Keeper { .. } => {
                 "the main function of this binary has to call softstop_fleet::trampoline() first; elsewhere set Spec::trampoline to a binary that does"
@@ -113,6 +121,7 @@ impl fmt::Display for StartError {
             Self::User { user, .. } => write!(f, "cannot become user {user}"),
             Self::Level { level, tried, .. } => write!(f, "cannot contain at level `{level}`: {tried}"),
             Self::Namespaces { tried, .. } => write!(f, "cannot make the namespaces asked for: {tried}"),
+            Self::Trace { source } => write!(f, "cannot follow system calls by ptrace ({source})"),
             Self::Keeper { tried, .. } => write!(f, "the process that was to start the program failed: {tried}"),
         }
     }
@@ -126,6 +135,7 @@ impl std::error::Error for StartError {
             | Self::User { source, .. }
             | Self::Level { source, .. }
             | Self::Namespaces { source, .. }
+            | Self::Trace { source }
             | Self::Keeper { source, .. } => Some(source),
         }
     }

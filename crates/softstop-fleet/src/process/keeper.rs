@@ -5,7 +5,7 @@
 //! us, `kill -9` included, ends that socket, and then the keeper kills everything and leaves.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -36,6 +36,8 @@ use super::{
 
 /// The first byte on the socket: the main process has been looked at, and may be waited for now, which frees its number.
 pub(super) const SEEN: u8 = b's';
+/// A byte on the socket that says: the process that was held may become the program.
+pub(super) const GO: u8 = b'g';
 /// A byte on the socket that says: kill everything. The end of the socket says the same, and to leave after it.
 pub(super) const KILL: u8 = b'k';
 /// How long the killing waits for a child to end before it looks for new ones; after that many rounds longer.
@@ -121,7 +123,7 @@ impl<'a> Keeper<'a> {
         let own = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io).map_err(Failure::new(Step::Keeper, "pidfd"))?;
         tell(control, &Told::Ready { keeper: own, network: Network::open().ok() })?;
 
-        let (at, main, pidfd) = launch(&order)?;
+        let (at, main, pidfd) = launch(&order, control)?;
         let kill = order.fds.cgroup.take().map(|(_, kill)| kill);
         tell(control, &Told::Started { at, main: pidfd })?;
         // Its end is found again below.
@@ -222,7 +224,7 @@ impl<'a> Keeper<'a> {
 }
 
 /// Starts the program, and waits until its process has become it: when, its number, its pidfd.
-fn launch(order: &Order) -> Result<(Duration, Pid, OwnedFd), Failure> {
+fn launch(order: &Order, control: &UnixStream) -> Result<(Duration, Pid, OwnedFd), Failure> {
     let (ours, theirs) = UnixStream::pair().map_err(Failure::new(Step::Keeper, "a socket"))?;
     let child = ourselves(Role::Launch, theirs)?;
     let pid = Pid::from_child(&child);
@@ -234,6 +236,9 @@ fn launch(order: &Order) -> Result<(Duration, Pid, OwnedFd), Failure> {
     loop {
         match Launched::receive(&ours).map_err(Failure::new(Step::Keeper, "the program's process"))? {
             Some(Launched::At(at)) => began = Some(at),
+            Some(Launched::Held) => {
+                let_go(&pidfd, control, &ours).map_err(Failure::new(Step::Keeper, "the word to go on"))?
+            }
             Some(Launched::Failed(failure)) => return Err(failure),
             None => break,
         }
@@ -244,6 +249,14 @@ fn launch(order: &Order) -> Result<(Duration, Pid, OwnedFd), Failure> {
         error: io::ErrorKind::UnexpectedEof.into(),
     };
     Ok((began.ok_or_else(killed)?, pid, pidfd))
+}
+
+/// Tells that the process waits, and hands on the word to go on.
+fn let_go(pidfd: &OwnedFd, mut control: &UnixStream, mut process: &UnixStream) -> io::Result<()> {
+    Told::Held(pidfd.try_clone()?).send(control)?;
+    let mut word = [0];
+    control.read_exact(&mut word)?;
+    process.write_all(&word)
 }
 
 fn tell(control: &UnixStream, told: &Told) -> Result<(), Failure> {

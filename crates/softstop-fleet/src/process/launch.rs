@@ -5,7 +5,8 @@
 //! Ctrl+C. Exec resets *handled* signals to their default (execve(2)), so here everything ignored gets a handler.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     os::unix::{net::UnixStream, process::CommandExt},
     process::Command,
     sync::{Arc, atomic::AtomicBool},
@@ -42,12 +43,22 @@ fn become_program(order: Order, keeper: &UnixStream) -> Failure {
     }
     let mut command = Command::new(&order.program);
     command.args(&order.args).env_clear().envs(order.env.iter().map(|(name, value)| (name, value)));
+    if order.hold
+        && let Err(error) = wait_for_word(keeper)
+    {
+        return Failure { step: Step::Keeper, what: "the word to go on".into(), error };
+    }
     if let Err(error) = Launched::At(monotonic()).send(keeper) {
         return Failure { step: Step::Keeper, what: "the keeper".into(), error };
     }
     // All else that is open here closes on exec, the socket to the keeper too: by that it knows.
     let error = command.exec();
     Failure { step: Step::Exec, what: order.program, error }
+}
+
+fn wait_for_word(mut keeper: &UnixStream) -> io::Result<()> {
+    Launched::Held.send(keeper)?;
+    keeper.read_exact(&mut [0])
 }
 
 fn prepare(order: &Order) -> Result<(), Failure> {

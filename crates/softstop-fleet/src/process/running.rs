@@ -22,6 +22,7 @@ use super::{
     keeper,
     sockets::{Listener, Network},
     start::wait_end,
+    trace::Trace,
     tree,
     tree::Process,
     watch::{CLOSE, Shared},
@@ -72,6 +73,7 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) watcher: Option<JoinHandle<()>>,
     pub(super) end: Option<UnixStream>,
+    pub(super) trace: Option<Trace>,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) network: Option<Network>,
     /// Our child: the keeper, or with a PID namespace who waits for it.
@@ -187,6 +189,12 @@ impl Running {
         }
     }
 
+    /// The following of its system calls, where that was asked for.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.parts.trace.as_ref()
+    }
+
     /// Closes our ends of the captured streams, as when the reader of a pipe has gone. What is written from then on is
     /// not seen, and its writer is told so by SIGPIPE.
     pub fn close_streams(&self) {
@@ -201,6 +209,11 @@ impl Running {
         let began = Instant::now();
         let until = began + limit;
         let found = self.tree();
+        // Who follows it also waits for the dead first, and may be holding one of them.
+        if let Some(trace) = &self.parts.trace {
+            trace.leave();
+            trace.let_go();
+        }
         if let Some(cgroup) = &self.parts.cgroup {
             let _ = cgroup.kill();
         }
@@ -299,6 +312,13 @@ impl Running {
         }
         if self.look(|seen| seen.gone.is_none()) {
             self.kill_all(LEAVE_LIMIT);
+        }
+        if let Some(trace) = self.parts.trace.take() {
+            trace.leave();
+            trace.let_go();
+            if self.look(|seen| seen.gone.is_some()) {
+                trace.wait_over(Instant::now() + LEAVE_LIMIT);
+            }
         }
         // The keeper leaves when this ends; nothing is left for it to kill.
         let _ = self.parts.control.shutdown(Shutdown::Write);

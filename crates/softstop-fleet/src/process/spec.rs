@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Level, Namespaces, trampoline::OURSELVES};
+use super::{Level, Namespaces, Tracing, trampoline::OURSELVES};
 
 /// What is kept of a program's output unless told otherwise.
 const OUTPUT_LIMIT: usize = 1024 * 1024;
@@ -40,6 +40,8 @@ pub struct Spec {
     pub contain: Contain,
     /// What it has for itself.
     pub namespaces: Namespaces,
+    /// What is wanted of its system calls: they are followed only if something is, which costs time with each.
+    pub trace: Option<Tracing>,
     /// The binary whose main function calls [`trampoline`](crate::trampoline); ourselves unless set.
     pub trampoline: PathBuf,
 }
@@ -93,6 +95,7 @@ impl Spec {
             output_limit: OUTPUT_LIMIT,
             contain: Contain::default(),
             namespaces: Namespaces::default(),
+            trace: None,
             trampoline: OURSELVES.into(),
         }
     }

@@ -32,6 +32,7 @@ use super::{
     launch::monotonic,
     running::Parts,
     sockets::Network,
+    trace::{Trace, Tracing},
     trampoline::{OURSELVES, Role, was_called},
     tree::{self, Process},
     watch::{Shared, Times, Watcher},
@@ -127,6 +128,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         cwd: spec.cwd.clone(),
         user: spec.user,
         cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
+        hold: spec.trace.is_some(),
         fds: Fds {
             stdin: streams.stdin,
             stdout: streams.stdout,
@@ -141,7 +143,8 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
     sent.map_err(StartError::keeper(format!("{} took no order", spec.trampoline.display())))?;
     drop(order);
 
-    let (keeper_fd, network, at, main) = wait_started(&control, level, &spec.trampoline)?;
+    let mut following = Following(None);
+    let (keeper_fd, network, at, main) = wait_started(&control, level, spec, &mut following)?;
     let clone = control.set_read_timeout(None).and_then(|()| control.try_clone());
     let heard = clone.map_err(StartError::keeper("a socket"))?;
     let (end, their_end) = UnixStream::pair().map_err(StartError::keeper("a socket"))?;
@@ -162,6 +165,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         times: Times::default(),
     };
     let thread = thread::Builder::new().name("softstop watch".to_owned()).spawn(move || watcher.run());
+    let thread = thread.map_err(StartError::keeper("a thread"))?;
     Ok(Parts {
         level,
         marker: marker.to_owned(),
@@ -172,8 +176,9 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
         keeper: keeper_fd,
         control: control.try_clone().map_err(StartError::keeper("a socket"))?,
         shared,
-        watcher: Some(thread.map_err(StartError::keeper("a thread"))?),
+        watcher: Some(thread),
         end: Some(end),
+        trace: following.0.take(),
         stdin: streams.silent,
         network: network.map(Network::new),
         outer: process.0.take(),
@@ -182,15 +187,20 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
 }
 
 fn wait_started(
-    control: &UnixStream,
+    mut control: &UnixStream,
     level: Level,
-    trampoline: &Path,
+    spec: &Spec,
+    following: &mut Following,
 ) -> Result<(OwnedFd, Option<OwnedFd>, Duration, OwnedFd), StartError> {
-    let silent = || StartError::keeper(format!("{} did not answer", trampoline.display()));
+    let silent = || StartError::keeper(format!("{} did not answer", spec.trampoline.display()));
     let mut keeper = None;
     loop {
         match Told::receive(control).map_err(silent())? {
             Some(Told::Ready { keeper: fd, network }) => keeper = Some((fd, network)),
+            Some(Told::Held(main)) => {
+                following.0 = Some(follow(&main, spec.trace.clone().unwrap_or_default())?);
+                control.write_all(&[keeper::GO]).map_err(silent())?;
+            }
             Some(Told::Started { at, main }) => {
                 let (keeper, network) = keeper.ok_or_else(|| silent()(io::ErrorKind::InvalidData.into()))?;
                 return Ok((keeper, network, at, main));
@@ -198,6 +208,24 @@ fn wait_started(
             Some(Told::Failed(failure)) => return Err(StartError::from_failure(failure, level)),
             Some(_) => {}
             None => return Err(silent()(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}
+
+/// Attaches to the process that becomes the program.
+fn follow(main: &OwnedFd, tracing: Tracing) -> Result<Trace, StartError> {
+    let pid = tree::pid_of(main).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+    pid.and_then(|pid| Trace::begin(pid, tracing)).map_err(|source| StartError::Trace { source })
+}
+
+/// Ended unless somebody takes it: nobody else lets go of a thread that is held.
+struct Following(Option<Trace>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(trace) = &self.0 {
+            trace.leave();
+            trace.let_go();
         }
     }
 }

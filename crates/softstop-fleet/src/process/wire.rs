@@ -3,16 +3,15 @@
 //! Both ends are the same binary, so there is no version. A frame is one `sendmsg` as long as it is small;
 //! everything the keeper says is.
 
+mod body;
+
 use std::{
     ffi::{OsStr, OsString},
     io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{
-            ffi::{OsStrExt, OsStringExt},
-            net::UnixStream,
-        },
+        unix::net::UnixStream,
     },
     path::PathBuf,
     time::Duration,
@@ -23,6 +22,7 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
+use self::body::{Reader, Writer};
 use super::{Level, Namespaces, Usage};
 
 /// A frame carries no more descriptors than this.
@@ -40,6 +40,8 @@ pub(super) struct Order {
     pub(super) cwd: Option<PathBuf>,
     pub(super) user: Option<(u32, u32)>,
     pub(super) cgroup: Option<PathBuf>,
+    /// Whether its process waits for a word before it becomes the program.
+    pub(super) hold: bool,
     pub(super) fds: Fds,
 }
 
@@ -58,6 +60,8 @@ pub(super) struct Fds {
 pub(super) enum Told {
     /// The containment stands. With it come a pidfd of the keeper itself, and a socket to ask its network, if there is such.
     Ready { keeper: OwnedFd, network: Option<OwnedFd> },
+    /// The process that becomes the program waits for a word, as ordered. With it comes its pidfd.
+    Held(OwnedFd),
     /// The program was executed at this time of the monotonic clock. With it comes a pidfd of the main process.
     Started { at: Duration, main: OwnedFd },
     /// This step failed; nothing of the program is running.
@@ -123,7 +127,7 @@ impl Order {
         body.list(self.cwd.iter().map(|path| path.as_os_str()));
         body.list(self.cgroup.iter().map(|path| path.as_os_str()));
         let (uid, gid) = self.user.unwrap_or_default();
-        body.flags(&[self.user.is_some(), self.fds.cgroup.is_some(), self.fds.control.is_some()]);
+        body.flags(&[self.user.is_some(), self.fds.cgroup.is_some(), self.fds.control.is_some(), self.hold]);
         body.number(uid.into());
         body.number(gid.into());
         let mut fds = vec![self.fds.stdin.as_fd(), self.fds.stdout.as_fd(), self.fds.stderr.as_fd()];
@@ -149,7 +153,7 @@ impl Order {
             body.list()?.chunks(2).map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone()))).collect();
         let cwd = body.list()?.pop().map(PathBuf::from);
         let cgroup = body.list()?.pop().map(PathBuf::from);
-        let [has_user, has_cgroup, has_control] = body.flags()?;
+        let [has_user, has_cgroup, has_control, hold] = body.flags()?;
         let ids = (u32::try_from(body.number()?).ok()?, u32::try_from(body.number()?).ok()?);
         let mut fds = fds.into_iter();
         let fds = Fds {
@@ -160,7 +164,7 @@ impl Order {
             control: if has_control { Some(fds.next()?) } else { None },
         };
         let user = has_user.then_some(ids);
-        Some(Self { level, namespaces, program, args, env: env?, cwd, user, cgroup, fds })
+        Some(Self { level, namespaces, program, args, env: env?, cwd, user, cgroup, hold, fds })
     }
 }
 
@@ -192,6 +196,10 @@ impl Told {
                 body.byte(4);
                 usage.write(&mut body);
             }
+            Self::Held(main) => {
+                body.byte(5);
+                fds.push(main.as_fd());
+            }
         }
         send(socket, &body.0, &fds)
     }
@@ -210,6 +218,7 @@ impl Told {
             2 => Self::Failed(Failure::read(body)?),
             3 => Self::Exited { status: i32::try_from(body.number()?.cast_signed()).ok()?, usage: Usage::read(body)? },
             4 => Self::Gone { usage: Usage::read(body)? },
+            5 => Self::Held(fds.next()?),
             _ => return None,
         })
     }
@@ -219,6 +228,8 @@ impl Told {
 pub(super) enum Launched {
     /// The program is executed now, unless a failure follows.
     At(Duration),
+    /// All is prepared, and a byte is waited for.
+    Held,
     Failed(Failure),
 }
 
@@ -234,6 +245,7 @@ impl Launched {
                 body.byte(1);
                 failure.write(&mut body);
             }
+            Self::Held => body.byte(2),
         }
         send(socket, &body.0, &[])
     }
@@ -245,6 +257,7 @@ impl Launched {
         let word = match body.byte() {
             Some(0) => body.duration().map(Self::At),
             Some(1) => Failure::read(&mut body).map(Self::Failed),
+            Some(2) => Some(Self::Held),
             _ => None,
         };
         word.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -325,75 +338,4 @@ fn receive(socket: &UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
 /// Calls again what a signal has interrupted.
 pub(super) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     rustix::io::retry_on_intr(&mut call).map_err(io::Error::from)
-}
-
-#[derive(Default)]
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
-    }
-
-    fn flags(&mut self, flags: &[bool]) {
-        self.0.extend(flags.iter().map(|flag| u8::from(*flag)));
-    }
-
-    fn number(&mut self, number: u64) {
-        self.0.extend(number.to_ne_bytes());
-    }
-
-    fn duration(&mut self, duration: Duration) {
-        self.number(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    fn text(&mut self, text: &OsStr) {
-        self.number(text.len() as u64);
-        self.0.extend(text.as_bytes());
-    }
-
-    fn list<'a>(&mut self, texts: impl Iterator<Item = &'a OsStr>) {
-        let texts: Vec<&OsStr> = texts.collect();
-        self.number(texts.len() as u64);
-        for text in texts {
-            self.text(text);
-        }
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn flags<const N: usize>(&mut self) -> Option<[bool; N]> {
-        let (flags, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(flags.map(|flag| flag != 0))
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_ne_bytes(*number))
-    }
-
-    fn duration(&mut self) -> Option<Duration> {
-        self.number().map(Duration::from_nanos)
-    }
-
-    fn text(&mut self) -> Option<OsString> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(OsString::from_vec(text.to_vec()))
-    }
-
-    fn list(&mut self) -> Option<Vec<OsString>> {
-        (0..self.number()?).map(|_| self.text()).collect()
-    }
 }

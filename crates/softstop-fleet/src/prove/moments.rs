@@ -32,43 +32,12 @@ const EARLIEST: Duration = Duration::from_micros(100);
 /// A signal right after ready, when the program has most to do at once.
 const RIGHT_AFTER: Duration = Duration::from_millis(1);
 
-/// Calls that change what others can see: between two of them a program can be caught in the middle.
-const TELLING: [&str; 27] = [
-    "open",
-    "openat",
-    "openat2",
-    "creat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "rmdir",
-    "mkdir",
-    "mkdirat",
-    "truncate",
-    "ftruncate",
-    "fsync",
-    "fdatasync",
-    "bind",
-    "listen",
-    "accept",
-    "accept4",
-    "clone",
-    "clone3",
-    "fork",
-    "vfork",
-    "execve",
-    "execveat",
-    "rt_sigaction",
-];
-
 /// A system call that the rehearsal made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Its name.
     pub call: String,
-    /// Its number among the calls of this name in this thread, from 1.
+    /// Its number among the calls of this name in this thread, from 1; once it was asked to stop, since then.
     pub nth: u32,
     /// The number of the process, from 1, in the order in which they began.
     pub process: u32,
@@ -76,6 +45,8 @@ pub struct Call {
     pub thread: u32,
     /// From where in the program it was made: equal for calls from the same place.
     pub site: u64,
+    /// Whether it changes what others can see: between two such calls a program can be caught in the middle.
+    pub telling: bool,
     /// Whether it came after the rehearsal had been asked to stop.
     pub stopping: bool,
 }
@@ -285,22 +256,21 @@ impl Planner<'_> {
 ///
 /// 1. calls that change what others can see, each place in the program once;
 /// 2. the same, from places that were chosen already;
-/// 3. the first and the last of each name in each thread;
+/// 3. the first and the last of each name in each thread, before the stop and in it;
 /// 4. each other place once.
 ///
 /// Where a group does not fit whole, what is kept of it lies evenly over the run. What is in no group is left out: it repeats what was
 /// seen.
 pub fn thin<'a>(calls: &[&'a Call], most: usize) -> Vec<&'a Call> {
-    let telling = |call: &Call| TELLING.contains(&call.call.as_str());
     let mut sites = BTreeSet::new();
     let new_site: Vec<bool> = calls.iter().map(|call| sites.insert((call.process, &call.call, call.site))).collect();
-    let name = |call: &'a Call| (call.process, call.thread, call.call.as_str());
+    let name = |call: &'a Call| (call.process, call.thread, call.call.as_str(), call.stopping);
     // Of two equal keys the later stays, which is the last call.
     let lasts: BTreeMap<_, usize> = calls.iter().enumerate().map(|(at, call)| (name(call), at)).collect();
     let group = |at: usize| {
         let call = calls[at];
         let last = lasts.get(&name(call)) == Some(&at);
-        match (telling(call), new_site[at], call.nth == 1 || last) {
+        match (call.telling, new_site[at], call.nth == 1 || last) {
             (true, true, _) => 1,
             (true, false, _) => 2,
             (false, _, true) => 3,

@@ -8,7 +8,8 @@
 //! fault  = disk-full#nth | stopped-child | cpu-percent% | silent-peer
 //! ```
 //!
-//! A duration alone counts from the start of the program. `pid1` is the first process of the trial, `pid1.2` the second thread of it.
+//! A duration alone counts from the start of the program. `fsync#2` is the second call of that name in its thread, in a further act the
+//! second since the act before it. `pid1` is the first process of the trial, `pid1.2` the second thread of it.
 
 mod grammar;
 
@@ -181,7 +182,7 @@ pub enum Moment {
     Call {
         /// Its name, such as `renameat2`.
         call: String,
-        /// Its number among the calls of this name in this thread, from 1.
+        /// Its number among the calls of this name in this thread, from 1: since the start, or since the act before this one.
         nth: u32,
         /// The number of the process in the trial, from 1, in the order in which they began.
         process: u32,

@@ -17,7 +17,7 @@ use super::{
     moments::{self, Rehearsal},
     packs::Lines,
     replay::{Edge, Moment, Replay, Signal},
-    scenario::{Ready, Scenario, Severity},
+    scenario::{Moments, Ready, Scenario, Severity},
     shrink::Limits,
     stage::{Stage, Theatre, Untried},
     trial::{Exit, Observation, Origin, Planned},
@@ -214,13 +214,19 @@ fn rehearse<'a>(
         theatre.stage = theatre.stage.open();
         first = rehearsed(&theatre);
     }
-    first.map(|rehearsal| (theatre, rehearsal))
+    let mut rehearsal = first?;
+    let at_calls = scenario.moments.iter().any(|moments| matches!(moments, Moments::Syscalls { .. }));
+    if at_calls && options.replay.is_none() {
+        let recorded = theatre.record(first_signal(scenario));
+        theatre.stage.followed = Some(recorded.as_ref().map(|_| ()).map_err(Clone::clone));
+        rehearsal.calls = recorded.unwrap_or_default();
+    }
+    Ok((theatre, rehearsal))
 }
 
 fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
     let began = Instant::now();
-    let signal =
-        theatre.scenario.signals.first().and_then(|pattern| pattern.first.deed.signal()).unwrap_or(Signal::Term);
+    let signal = first_signal(theatre.scenario);
     let planned = Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, SETTLE)), origin: Origin::Edge };
     let seen = theatre.play(&planned, true).map_err(|error| error.0)?;
     let (took, ready) = (began.elapsed(), seen.milestones.ready.is_some());
@@ -243,4 +249,8 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
         cpu: seen.cpu,
         calls: Vec::new(),
     })
+}
+
+fn first_signal(scenario: &Scenario) -> Signal {
+    scenario.signals.first().and_then(|pattern| pattern.first.deed.signal()).unwrap_or(Signal::Term)
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod ask;
 mod audit;
+mod calls;
 mod live;
 
 use std::{
@@ -22,7 +23,10 @@ use super::{
     trial::{Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
 };
-use crate::process::{self, Contain, Level, Namespaces, Running, Spec, StartError};
+use crate::process::{self, Contain, Level, Namespaces, Recorded, Running, Spec, StartError, Trace, Tracing};
+
+/// The recorded system calls of a trial, or why there are none.
+type Calls = Result<Vec<Recorded>, String>;
 
 /// How long what is left may take to be gone after the main process: what is still there then is left behind.
 const GRACE: Duration = Duration::from_millis(200);
@@ -40,6 +44,8 @@ const QUIET_LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Stage {
     pub(super) namespaces: Namespaces,
     pub(super) level: Option<Level>,
+    /// Whether its system calls can be followed, or why not; none where nobody asked.
+    pub(super) followed: Option<Result<(), String>>,
 }
 
 impl Stage {
@@ -70,19 +76,19 @@ impl Stage {
             ipc: scenario.isolation.ipc != Wish::Off,
             ..Namespaces::default()
         };
-        Self { namespaces, level: None }
+        Self { namespaces, level: None, followed: None }
     }
 
     /// The same without anything that could keep a program from working.
     pub(super) fn open(&self) -> Self {
-        Self { namespaces: Namespaces::default(), level: self.level }
+        Self { namespaces: Namespaces::default(), ..self.clone() }
     }
 
     /// In words, for the verdict: what each trial had.
     pub(super) fn words(&self) -> Vec<String> {
         let had = |own: bool, what: &str| format!("{what} {}", if own { "of its own" } else { "shared with all" });
         let folders: Vec<String> = self.namespaces.private.iter().map(|path| path.display().to_string()).collect();
-        vec![
+        let mut words = vec![
             format!("its processes in a {}", self.level.map_or("?", Level::name)),
             had(self.namespaces.network, "a network"),
             had(self.namespaces.ipc, "shared memory"),
@@ -91,8 +97,12 @@ impl Stage {
             } else {
                 format!("{} of its own", folders.join(", "))
             },
-            "system calls: signals are not placed at them in this version".to_owned(),
-        ]
+        ];
+        words.extend(self.followed.as_ref().map(|followed| match followed {
+            Ok(()) => "its system calls followed where a signal or a fault waits for one".to_owned(),
+            Err(why) => format!("no signal at a system call: {why}"),
+        }));
+        words
     }
 
     fn spec(&self, command: &[String], trampoline: &Path, seed: u64) -> Spec {
@@ -132,9 +142,24 @@ impl From<StartError> for Untried {
 impl Theatre<'_> {
     /// Makes one trial.
     pub(super) fn play(&self, planned: &Planned, timed: bool) -> Result<Observation, Untried> {
+        let tracing = calls::tracing(&planned.replay, false);
+        self.play_followed(planned, timed, tracing).map(|(seen, _)| seen)
+    }
+
+    /// Makes one trial, and writes down its system calls.
+    fn play_recorded(&self, planned: &Planned) -> Result<(Observation, Calls), Untried> {
+        self.play_followed(planned, false, calls::tracing(&planned.replay, true))
+    }
+
+    fn play_followed(
+        &self,
+        planned: &Planned,
+        timed: bool,
+        tracing: Option<Tracing>,
+    ) -> Result<(Observation, Calls), Untried> {
         let temporary = self.temporary();
         let own = Self { temporary: temporary.iter().map(|path| path.display().to_string()).collect(), ..self.clone() };
-        let seen = own.play_in(planned, timed);
+        let seen = own.play_in(planned, timed, tracing);
         if let Some(path) = temporary {
             let _ = fs::remove_dir_all(path);
         }
@@ -152,7 +177,12 @@ impl Theatre<'_> {
         fs::create_dir_all(&path).ok().map(|()| path)
     }
 
-    fn play_in(&self, planned: &Planned, timed: bool) -> Result<Observation, Untried> {
+    fn play_in(
+        &self,
+        planned: &Planned,
+        timed: bool,
+        tracing: Option<Tracing>,
+    ) -> Result<(Observation, Calls), Untried> {
         let scenario = self.scenario;
         if let Some(command) = &scenario.prepare {
             let spec = self.stage.open().spec(command, &self.trampoline, planned.replay.seed);
@@ -162,10 +192,12 @@ impl Theatre<'_> {
             }
         }
         let before = self.shared_files();
-        let spec = self.spec(&scenario.command, planned.replay.seed);
+        let mut spec = self.spec(&scenario.command, planned.replay.seed);
+        spec.trace = tracing;
         let running = process::start(&spec)?;
         let signal = planned.replay.signals().next().unwrap_or(Signal::Term);
-        let mut trial = Trial::new(self, running, signal, planned.replay.at_states());
+        let mut trial = Trial::new(self, running, signal, planned.replay.at_states() || planned.replay.traced());
+        trial.followed = spec.trace.as_ref().is_some_and(|tracing| tracing.record || !tracing.meddling.is_empty());
         let load = match &scenario.load {
             Some(command) if !planned.replay.without_load => {
                 trial.until(None, |trial| trial.milestones.ready.is_some());
@@ -179,7 +211,14 @@ impl Theatre<'_> {
         let leftovers = trial.leftovers(&before);
         let clean = leftovers == Leftovers::default();
         let began = trial.running.began();
-        let Trial { running, milestones, sent, mut ladder, .. } = trial;
+        let Trial { running, milestones, mut sent, mut ladder, .. } = trial;
+        let lost = running.trace().and_then(Trace::lost);
+        let calls =
+            lost.map_or_else(|| Ok(running.trace().map(Trace::calls).unwrap_or_default()), |why| Err(why.to_owned()));
+        if lost.is_some() {
+            // What it did says nothing: as if the moment had not come.
+            sent.clear();
+        }
         let seen = running.finish();
         ladder.clean = seen.gone.filter(|_| clean).map(|at| at.saturating_duration_since(began));
         let log = seen.output.lines().map(|line| LogLine {
@@ -193,7 +232,7 @@ impl Theatre<'_> {
         let mut observation = Observation {
             planned: planned.clone(),
             sent,
-            timed,
+            timed: timed && spec.trace.is_none(),
             loaded: load_said.is_some(),
             milestones,
             ladder,
@@ -213,7 +252,7 @@ impl Theatre<'_> {
             observation.resumed =
                 Some(self.resume(resume.command.as_deref().unwrap_or(&scenario.command), resume.within, signal)?);
         }
-        Ok(observation)
+        Ok((observation, calls))
     }
 
     fn spec(&self, command: &[String], seed: u64) -> Spec {

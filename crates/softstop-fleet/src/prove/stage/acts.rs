@@ -15,6 +15,11 @@ use crate::{
 impl Trial<'_> {
     /// Does what was planned. If its moment never comes, nothing is sent.
     pub(super) fn act(&mut self, planned: &Planned) {
+        self.do_all(planned);
+        self.unfollow();
+    }
+
+    fn do_all(&mut self, planned: &Planned) {
         let replay = &planned.replay;
         let target = match replay.target {
             Target::Main => process::Target::Main,
@@ -25,8 +30,8 @@ impl Trial<'_> {
             return;
         }
         self.served = self.listening();
-        self.send(replay.first, target);
-        for (act, when) in &replay.then {
+        self.send(replay.first, target, &replay.then);
+        for (at, (act, when)) in replay.then.iter().enumerate() {
             let reached = match when {
                 When::Later(gap) => {
                     let at = Instant::now() + *gap;
@@ -38,7 +43,7 @@ impl Trial<'_> {
             if !reached {
                 return;
             }
-            self.send(*act, target);
+            self.send(*act, target, &replay.then[at + 1..]);
         }
     }
 
@@ -61,12 +66,13 @@ impl Trial<'_> {
                 }
                 reached && self.running.exited().is_none()
             }
-            // Placed by ptrace, which is not in this version: such a trial is not planned.
-            Moment::Call { .. } => false,
+            Moment::Call { .. } => self.reach_call(),
         }
     }
 
-    pub(super) fn send(&mut self, act: Act, target: process::Target) {
+    /// Does one act; `rest` is what follows it.
+    pub(super) fn send(&mut self, act: Act, target: process::Target, rest: &[(Act, When)]) {
+        self.aim(rest);
         let signal = match act.deed {
             Deed::Signal(Signal::Term) => process::Signal::TERM,
             Deed::Signal(Signal::Int) => process::Signal::INT,
@@ -85,6 +91,7 @@ impl Trial<'_> {
             let _ = self.running.signal(target, signal);
         }
         self.sent.push(Sent { act, at: self.since(at) });
+        self.let_go();
     }
 
     /// When it first did something that can be seen after the first signal.

@@ -35,6 +35,8 @@ pub(super) struct Trial<'a> {
     /// The listening sockets of the program before the first signal.
     pub(super) served: BTreeSet<u64>,
     pub(super) tried: Instant,
+    /// Whether its system calls are followed to its end.
+    pub(super) followed: bool,
     /// How often its state is looked at.
     pub(super) every: Duration,
 }
@@ -54,6 +56,7 @@ impl<'a> Trial<'a> {
             looked: now,
             served: BTreeSet::new(),
             tried: now,
+            followed: false,
             every: if exactly { LOOK } else { SELDOM },
         }
     }

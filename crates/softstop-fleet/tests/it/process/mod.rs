@@ -3,4 +3,5 @@
 mod contain;
 mod namespaces;
 mod start;
+mod trace;
 mod watch;
