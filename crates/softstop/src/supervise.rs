@@ -1,8 +1,10 @@
 //! Tasks that are run again after a failure.
 
 use std::{
+    future::poll_fn,
     hash::{BuildHasher, RandomState},
     panic::Location,
+    pin::pin,
     time::Duration,
 };
 
@@ -99,13 +101,18 @@ impl Scope {
         let mut pause = first;
         loop {
             let begun = self.inner.shared.now();
-            let run = async { factory(self.clone()).await };
-            let error: BoxError = match catch_panic(run).await {
+            let mut run = pin!(catch_panic(async { factory(self.clone()).await }));
+            // What fails in a poll that began before the stop failed without knowing of it.
+            let mut told = false;
+            let ended = poll_fn(|cx| {
+                told = self.inner.phase() >= Phase::Draining;
+                run.as_mut().poll(cx)
+            });
+            let error: BoxError = match ended.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error,
                 Err(panic) => format!("panicked: {panic}").into(),
             };
-            let told = self.inner.phase() >= Phase::Draining;
             if told {
                 return Err(error);
             }

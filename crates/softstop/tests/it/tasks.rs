@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use softstop::{Outcome, Policy, Reason, Restart, Service, Status, Stopping};
@@ -488,4 +488,34 @@ async fn no_end_is_missed_among_many_tasks_that_end_in_every_way() {
     assert_eq!(count(&report, "stubborn", Outcome::Aborted), EACH);
     assert_eq!(count(&report, "drains", Outcome::Finished), EACH);
     assert_eq!(count(&report, "panics", Outcome::Panicked), EACH);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_in_the_moment_of_a_stop_did_not_fail_in_the_stop() {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stop = Mutex::new(Some(stop));
+    let service = with(async |scope| {
+        scope.supervise("flaky", Policy::Restart(Restart::forever()), move |scope| {
+            let stop = stop.lock().unwrap().take();
+            async move {
+                // One poll: the stop begins in it, and it fails after that without having looked.
+                drop(stop);
+                let begun = Instant::now();
+                while scope.reason().is_none() && begun.elapsed() < Duration::from_secs(10) {
+                    std::hint::spin_loop();
+                }
+                Err("nobody listens".into())
+            }
+        });
+        Ok(())
+    });
+
+    let stop = async {
+        let _ = stopped.await;
+        Reason::Requested("the test".into())
+    };
+    let report = service.run(stop).await;
+
+    assert_eq!(report.status, Status::Clean, "{}", report.why);
+    assert!(report.notes.iter().any(|note| note.contains("nobody listens")), "{:?}", report.notes);
 }
