@@ -263,7 +263,10 @@ impl Running {
         if let Some(cgroup) = &self.parts.cgroup {
             let _ = cgroup.kill();
         }
-        let _ = (&self.parts.control).write_all(&[keeper::KILL]);
+        // The first process of a PID namespace would kill those too that have joined it since.
+        if self.look(|seen| seen.gone.is_none()) || self.parts.level == Level::Group {
+            let _ = (&self.parts.control).write_all(&[keeper::KILL]);
+        }
         self.await_end(began + limit / 2, until);
         let left = self.kill_stragglers(until);
         Killed { found, left, took: began.elapsed() }

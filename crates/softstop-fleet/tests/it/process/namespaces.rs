@@ -195,3 +195,18 @@ fn who_has_no_namespaces_is_joined_as_well() {
 
     assert_eq!(status_of(&inside), (Some(4), None));
 }
+
+#[test]
+fn killing_who_is_gone_does_not_hit_who_is_inside() {
+    for level in available() {
+        let running = run(&at(level, shell("exit 0")));
+        assert!(running.wait_gone(soon()).is_some());
+
+        for _ in 0..20 {
+            running.kill_all(LONG);
+            let inside = start_inside(&shell("exit 5"), &running).unwrap_or_else(|error| panic!("{level}: {error}"));
+
+            assert_eq!(status_of(&inside), (Some(5), None), "{level}");
+        }
+    }
+}
