@@ -1,8 +1,12 @@
 //! What a program has for itself.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use softstop_fleet::process::{Level, Namespaces, Spec, start, start_inside};
+use softstop_fleet::process::{Input, Level, Namespaces, Spec, start, start_inside};
 
 use crate::support::{LONG, at, available, await_line, run, shell, soon, status_of, written};
 
@@ -202,11 +206,15 @@ fn killing_who_is_gone_does_not_hit_who_is_inside() {
         let running = run(&at(level, shell("exit 0")));
         assert!(running.wait_gone(soon()).is_some());
 
-        for _ in 0..20 {
-            running.kill_all(LONG);
-            let inside = start_inside(&shell("exit 5"), &running).unwrap_or_else(|error| panic!("{level}: {error}"));
+        let mut told = shell("read line; exit 5");
+        told.stdin = Input::Silent;
+        let inside = start_inside(&told, &running).unwrap_or_else(|error| panic!("{level}: {error}"));
 
-            assert_eq!(status_of(&inside), (Some(5), None), "{level}");
-        }
+        running.kill_all(LONG);
+
+        // Its keeper would have told by then that it was killed.
+        inside.wait_for(Instant::now() + Duration::from_millis(100), |seen| seen.exit.is_some());
+        inside.feed(b"go on\n").unwrap_or_else(|error| panic!("{level}: {error}"));
+        assert_eq!(status_of(&inside), (Some(5), None), "{level}");
     }
 }
