@@ -26,7 +26,7 @@ pub mod selftest;
 /// ```
 pub fn trampoline() {
     process::trampoline::run();
-    if selftest::play() {
+    if selftest::play() || prove::play() {
         process::trampoline::leave();
     }
 }

@@ -29,6 +29,7 @@ pub mod trial;
 pub mod verdict;
 mod watch;
 
+pub(crate) use self::stage::play;
 pub use self::{
     replay::{Replay, ReplayError},
     run::{Options, Progress, run},

@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek},
+    io::{self, Read, Seek, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +20,8 @@ const FREEZE_TICK: Duration = Duration::from_micros(100);
 pub(super) struct Cgroup {
     folder: PathBuf,
     events: File,
+    /// Held by whoever changes `cgroup.freeze`, and by whoever needs it to stay.
+    freezing: Arc<Mutex<()>>,
 }
 
 impl Cgroup {
@@ -41,7 +44,7 @@ impl Cgroup {
             fs::metadata(folder.join("cgroup.kill")).map(|_| events)
         });
         match opened {
-            Ok(events) => Ok(Self { folder, events }),
+            Ok(events) => Ok(Self { folder, events, freezing: Arc::default() }),
             Err(error) => {
                 let _ = fs::remove_dir(&folder);
                 Err(error)
@@ -84,6 +87,7 @@ impl Cgroup {
 
     /// Calls `act` with all members while none of them can fork; they go on after it.
     pub(super) fn frozen<T>(&self, act: impl FnOnce(Vec<Process>) -> T) -> T {
+        let _frozen = self.freezing.lock().unwrap_or_else(PoisonError::into_inner);
         let set = |value| fs::write(self.folder.join("cgroup.freeze"), value);
         if set("1").is_ok() {
             self.wait_frozen();
@@ -91,6 +95,12 @@ impl Cgroup {
         let done = act(self.members());
         let _ = set("0");
         done
+    }
+
+    /// For whoever freezes it again and again.
+    pub(super) fn freezer(&self) -> io::Result<Freezer> {
+        let file = OpenOptions::new().write(true).open(self.folder.join("cgroup.freeze"))?;
+        Ok(Freezer { file, freezing: Arc::clone(&self.freezing) })
     }
 
     fn wait_frozen(&self) {
@@ -104,6 +114,20 @@ impl Cgroup {
     /// Removes the group and those the program has made below; false while a process is left in one.
     pub(super) fn remove(&self) -> bool {
         remove(&self.folder)
+    }
+}
+
+/// `cgroup.freeze` of one group.
+pub(super) struct Freezer {
+    file: File,
+    freezing: Arc<Mutex<()>>,
+}
+
+impl Freezer {
+    /// The kernel takes a moment to freeze all; a group that is gone has nobody to be frozen.
+    pub(super) fn set(&self, frozen: bool) {
+        let _changing = self.freezing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = (&self.file).write_all(if frozen { b"1" } else { b"0" });
     }
 }
 

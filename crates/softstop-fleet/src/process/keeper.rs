@@ -54,20 +54,17 @@ pub(super) fn run(socket: UnixStream) {
     match order.fds.control.take() {
         Some(control) => keep(order, &control.into()),
         None if order.namespaces.pid => stay_outside(order, socket),
-        None => {
-            let entered = if order.namespaces.is_none() { Ok(()) } else { order.namespaces.enter() };
-            match entered {
-                Ok(()) => keep(order, &socket),
-                Err(failure) => drop(Told::Failed(failure).send(&socket)),
-            }
-        }
+        None => match enter(&mut order) {
+            Ok(()) => keep(order, &socket),
+            Err(failure) => drop(Told::Failed(failure).send(&socket)),
+        },
     }
 }
 
 /// A PID namespace begins with a child of who made it: that child is the keeper, and here we only wait for it.
 fn stay_outside(mut order: Order, socket: UnixStream) {
     let mut begin = || {
-        order.namespaces.enter()?;
+        enter(&mut order)?;
         let (ours, theirs) = UnixStream::pair().map_err(Failure::new(Step::Keeper, "a socket"))?;
         let child = ourselves(Role::Keeper, theirs)?;
         order.fds.control = Some(socket.try_clone().map_err(Failure::new(Step::Keeper, "a socket"))?.into());
@@ -82,6 +79,15 @@ fn stay_outside(mut order: Order, socket: UnixStream) {
             let _ = child.wait();
         }
         Err(failure) => drop(Told::Failed(failure).send(&socket)),
+    }
+}
+
+/// Makes the namespaces, or joins those of another program.
+fn enter(order: &mut Order) -> Result<(), Failure> {
+    match order.fds.joined.take() {
+        _ if order.namespaces.is_none() => Ok(()),
+        Some(keeper) => order.namespaces.join(&keeper),
+        None => order.namespaces.enter(),
     }
 }
 
@@ -114,7 +120,7 @@ struct Keeper<'a> {
 impl<'a> Keeper<'a> {
     fn start(mut order: Order, control: &'a UnixStream) -> Result<Self, Failure> {
         let io = io::Error::from;
-        if !order.namespaces.is_none() {
+        if !order.namespaces.is_none() && !order.joins {
             order.namespaces.furnish()?;
         }
         let set = set_child_subreaper(Some(getpid()));

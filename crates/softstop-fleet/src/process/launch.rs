@@ -15,7 +15,7 @@ use std::{
 
 use nix::sys::signal::SigSet;
 use rustix::{
-    process::{chdir, setsid},
+    process::{chdir, ioctl_tiocsctty, setsid},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
     thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid},
     time::{ClockId, clock_gettime},
@@ -76,6 +76,10 @@ fn prepare(order: &Order) -> Result<(), Failure> {
         .and_then(|()| dup2_stdout(&order.fds.stdout))
         .and_then(|()| dup2_stderr(&order.fds.stderr));
     streams.map_err(io).map_err(Failure::new(Step::Keeper, "the standard streams"))?;
+    if order.terminal {
+        // From here on its hang-up is a SIGHUP to this process (tty_ioctl(4)).
+        ioctl_tiocsctty(std::io::stdin()).map_err(io).map_err(Failure::new(Step::Keeper, "the terminal"))?;
+    }
     if let Some((uid, gid)) = order.user {
         become_user(uid, gid).map_err(Failure::new(Step::User, format!("{uid}:{gid}")))?;
     }

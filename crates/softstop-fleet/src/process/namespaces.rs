@@ -1,16 +1,21 @@
 //! Namespaces of a program's own (namespaces(7), user_namespaces(7)), entered by its keeper.
 
 use std::{
+    env,
     ffi::CString,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use rustix::{
+    fs::{Mode, OFlags, open},
     io::Errno,
-    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change},
     net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with},
     process::{getgid, getuid},
     thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities},
@@ -28,8 +33,10 @@ pub struct Namespaces {
     pub network: bool,
     /// Folders that are covered by an empty file system in memory, which goes with the program.
     ///
-    /// The program does not see what lies below them, itself included.
+    /// The program does not see what lies below them, itself included, but for what is in `keep`.
     pub private: Vec<PathBuf>,
+    /// Files and folders below a private folder that stay where they are, shared with everybody.
+    pub keep: Vec<PathBuf>,
     /// System V shared memory, message queues and semaphores, and POSIX message queues.
     pub ipc: bool,
     /// Process numbers from 1 (which is the keeper's), with a `/proc` that shows no others. Part of [`Level::PidNamespace`](super::Level).
@@ -76,6 +83,20 @@ impl Namespaces {
         Ok(())
     }
 
+    /// Enters those of another program, whose keeper this is. Processes in its PID namespace begin with our next child.
+    pub(super) fn join(&self, keeper: &OwnedFd) -> Result<(), Failure> {
+        let here = env::current_dir();
+        let flags = self.flags();
+        setns(keeper, flags)
+            .map_err(io::Error::from)
+            .map_err(Failure::new(Step::Namespaces, format!("setns({flags:?})")))?;
+        // Whoever joins a mount namespace stands at its root (setns(2)).
+        if let (true, Ok(here)) = (self.mounts(), here) {
+            env::set_current_dir(&here).map_err(Failure::new(Step::Directory, here))?;
+        }
+        Ok(())
+    }
+
     /// Sets up what is in them, from inside.
     pub(super) fn furnish(&self) -> Result<(), Failure> {
         if self.mounts() {
@@ -87,8 +108,17 @@ impl Namespaces {
             let mounted = mount("proc", "/proc", "proc", flags, None);
             mounted.map_err(io::Error::from).map_err(Failure::new(Step::Mount, "/proc"))?;
         }
+        let kept: Vec<(&PathBuf, OwnedFd)> =
+            self.keep.iter().map(|path| Ok((path, hold(path)?))).collect::<Result<_, _>>()?;
         for folder in &self.private {
             cover(folder).map_err(Failure::new(Step::Mount, folder))?;
+        }
+        for (path, held) in kept {
+            uncover(path, &held).map_err(Failure::new(Step::Mount, path))?;
+        }
+        if !self.private.is_empty() {
+            // Where we stand may have been covered; what was kept of it is a new mount.
+            let _ = env::current_dir().and_then(env::set_current_dir);
         }
         if self.network {
             raise_loopback().map_err(Failure::new(Step::Loopback, "lo"))?;
@@ -142,6 +172,24 @@ fn cover(folder: &Path) -> io::Result<()> {
     let data = CString::new(data)?;
     mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, data.as_c_str())?;
     Ok(())
+}
+
+/// A handle by which a path is found again after it was covered.
+fn hold(path: &Path) -> Result<OwnedFd, Failure> {
+    let held = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    held.map_err(io::Error::from).map_err(Failure::new(Step::Mount, path))
+}
+
+/// Mounts what was held at its old place in the empty file system.
+fn uncover(path: &Path, held: &OwnedFd) -> io::Result<()> {
+    let from = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    if fs::metadata(&from)?.is_dir() {
+        fs::create_dir_all(path)?;
+    } else {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::File::create(path)?;
+    }
+    Ok(mount_bind_recursive(from, path)?)
 }
 
 /// RTM_NEWLINK with IFF_UP for interface 1, which is always `lo` in a new network namespace (rtnetlink(7)).

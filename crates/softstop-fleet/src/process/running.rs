@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{
-    Exit, Level, Seen, Signal,
+    Exit, Level, Namespaces, Seen, Signal, Squeezed, Stream,
     cgroup::Cgroup,
     keeper,
     sockets::{Listener, Network},
@@ -25,11 +25,14 @@ use super::{
     trace::Trace,
     tree,
     tree::Process,
-    watch::{CLOSE, Shared},
+    watch::{CLOSE_ERR, CLOSE_OUT, Shared},
+    wire::retry,
 };
 
 /// How long a dropped program, and a keeper at its end, is waited for.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the watching thread may take to close a stream.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How often a sweep looks again for processes that only their environment gives away.
 const SWEEP: Duration = Duration::from_millis(5);
 
@@ -64,6 +67,8 @@ pub struct Running {
 pub(super) struct Parts {
     pub(super) level: Level,
     pub(super) marker: String,
+    /// Those it is in, whoever made them.
+    pub(super) namespaces: Namespaces,
     pub(super) began: Instant,
     pub(super) pid: u32,
     pub(super) keeper_pid: u32,
@@ -195,13 +200,54 @@ impl Running {
         self.parts.trace.as_ref()
     }
 
-    /// Closes our ends of the captured streams, as when the reader of a pipe has gone. What is written from then on is
-    /// not seen, and its writer is told so by SIGPIPE.
-    pub fn close_streams(&self) {
+    /// Closes our end of a captured stream and returns when it is closed. What is written there from then on is not seen.
+    ///
+    /// A pipe has then lost its reader: who writes is told by SIGPIPE. A terminal, which is the standard output, hangs up: the
+    /// main process gets SIGHUP and SIGCONT, and whoever reads or writes there EIO.
+    pub fn close_stream(&self, stream: Stream) {
         if let Some(mut end) = self.parts.end.as_ref() {
+            let word = match stream {
+                Stream::Out => CLOSE_OUT,
+                Stream::Err => CLOSE_ERR,
+            };
             // Should the thread be gone, so are the streams.
-            let _ = end.write_all(&[CLOSE]);
+            if end.write_all(&[word]).is_ok() {
+                self.wait_for(Instant::now() + CLOSE_LIMIT, |seen| seen.closed.contains(&stream));
+            }
         }
+    }
+
+    /// Writes to the standard input of a program whose [`Spec::stdin`](super::Spec) is silent.
+    ///
+    /// # Errors
+    ///
+    /// If its input is another, or nobody reads it any more.
+    pub fn feed(&self, bytes: &[u8]) -> io::Result<()> {
+        let to = self.parts.stdin.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let mut left = bytes;
+        while !left.is_empty() {
+            let written = retry(|| rustix::io::write(to, left))?;
+            left = left.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Lets the tree have only this percentage of one processor, from 1 to 99, until the returned value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If no way of doing so works here.
+    pub fn squeeze(&self, percent: u8) -> io::Result<Squeezed> {
+        let descendants = {
+            let (keeper, number) = (Arc::clone(&self.parts.keeper), self.parts.keeper_pid);
+            move || while_kept(&keeper, tree::descendants(number))
+        };
+        Squeezed::begin(percent, self.parts.cgroup.as_ref(), descendants)
+    }
+
+    /// The namespaces it is in, and a pidfd of a process that stays in them.
+    pub(super) fn namespaces(&self) -> (&Namespaces, &OwnedFd) {
+        (&self.parts.namespaces, &self.parts.keeper)
     }
 
     /// Kills every process of the tree, and waits until none is left, for no longer than `limit`.
@@ -217,7 +263,10 @@ impl Running {
         if let Some(cgroup) = &self.parts.cgroup {
             let _ = cgroup.kill();
         }
-        let _ = (&self.parts.control).write_all(&[keeper::KILL]);
+        // The first process of a PID namespace would kill those too that have joined it since.
+        if self.look(|seen| seen.gone.is_none()) || self.parts.level == Level::Group {
+            let _ = (&self.parts.control).write_all(&[keeper::KILL]);
+        }
         self.await_end(began + limit / 2, until);
         let left = self.kill_stragglers(until);
         Killed { found, left, took: began.elapsed() }
@@ -274,21 +323,13 @@ impl Running {
                 let mut members = cgroup.members();
                 // Who has left the group is found once it is an orphan.
                 let orphans = tree::children(keeper).into_iter().filter_map(Process::read).collect();
-                let strays = self.while_kept(orphans).into_iter().filter(|orphan| !members.contains(orphan));
+                let strays =
+                    while_kept(&self.parts.keeper, orphans).into_iter().filter(|orphan| !members.contains(orphan));
                 members.extend(strays.collect::<Vec<_>>());
                 members
             }
-            None => self.while_kept(tree::descendants(keeper)),
+            None => while_kept(&self.parts.keeper, tree::descendants(keeper)),
         }
-    }
-
-    /// Those who are alive, if the keeper still is: else its number may be somebody else's, and so are these.
-    fn while_kept(&self, processes: Vec<Process>) -> Vec<Process> {
-        let mut fds = [PollFd::new(&self.parts.keeper, PollFlags::IN)];
-        if poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
-            return Vec::new();
-        }
-        processes.into_iter().filter(Process::is_alive).collect()
     }
 
     fn signal_group(&self, signal: Signal) -> io::Result<bool> {
@@ -335,6 +376,15 @@ impl Running {
         }
         self.parts.stdin = None;
     }
+}
+
+/// Those who are alive, if the keeper still is: else its number may be somebody else's, and so are these.
+fn while_kept(keeper: &OwnedFd, processes: Vec<Process>) -> Vec<Process> {
+    let mut fds = [PollFd::new(keeper, PollFlags::IN)];
+    if poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
+        return Vec::new();
+    }
+    processes.into_iter().filter(Process::is_alive).collect()
 }
 
 impl Drop for Running {

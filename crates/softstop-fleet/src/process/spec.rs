@@ -34,6 +34,9 @@ pub struct Spec {
     pub stdout: Sink,
     /// Standard error.
     pub stderr: Sink,
+    /// A terminal of so many columns and rows, which takes the place of all three streams and is the controlling one of
+    /// its session. All that is written there is captured as standard output.
+    pub terminal: Option<(u16, u16)>,
     /// About how many bytes of captured output are kept, the latest of both streams together.
     pub output_limit: usize,
     /// How it is contained.
@@ -52,7 +55,7 @@ pub enum Input {
     /// Nothing: end of file at once.
     #[default]
     Null,
-    /// Nothing either, but no end of file while the program is watched.
+    /// Nothing but what [`Running::feed`](super::Running::feed) writes, and no end of file while the program is watched.
     Silent,
     /// What we read from.
     Inherit,
@@ -92,6 +95,7 @@ impl Spec {
             stdin: Input::default(),
             stdout: Sink::default(),
             stderr: Sink::default(),
+            terminal: None,
             output_limit: OUTPUT_LIMIT,
             contain: Contain::default(),
             namespaces: Namespaces::default(),

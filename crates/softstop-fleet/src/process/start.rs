@@ -1,6 +1,7 @@
 //! How a program comes to run: its containment, its keeper, and the answer that it runs.
 
 use std::{
+    env,
     fs::File,
     io::{self, Write},
     net::Shutdown,
@@ -32,6 +33,7 @@ use super::{
     launch::monotonic,
     running::Parts,
     sockets::Network,
+    terminal,
     trace::{Trace, Tracing},
     trampoline::{OURSELVES, Role, was_called},
     tree::{self, Process},
@@ -51,9 +53,33 @@ const KEEPER_LIMIT: Duration = Duration::from_secs(2);
 /// If the program, its folder, user or namespaces, or the level asked for is not to be had. Nothing is left running then.
 pub fn start(spec: &Spec) -> Result<Running, StartError> {
     match spec.contain {
-        Contain::At(level) => start_at(spec, level),
-        Contain::Strongest => start_at(spec, strongest(&spec.trampoline)?),
+        Contain::At(level) => start_at(spec, level, None),
+        Contain::Strongest => start_at(spec, strongest(&spec.trampoline)?, None),
     }
+}
+
+/// Starts a program in the namespaces of another, which has to outlive it; `spec.namespaces` does not count.
+///
+/// It is contained by itself. In a PID namespace that it joins, the end of the other is its end too.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn start_inside(spec: &Spec, other: &Running) -> Result<Running, StartError> {
+    let level = match spec.contain {
+        Contain::At(level) => level,
+        Contain::Strongest => strongest(&spec.trampoline)?,
+    };
+    let (namespaces, keeper) = other.namespaces();
+    // A further PID namespace would need a `/proc` of its own, in a mount namespace that is another's.
+    let level = if level == Level::PidNamespace { Level::Subreaper } else { level };
+    let joined = keeper.try_clone().map_err(StartError::keeper("a pidfd"))?;
+    let spec = Spec {
+        namespaces: namespaces.clone(),
+        cwd: spec.cwd.clone().or_else(|| env::current_dir().ok()),
+        ..spec.clone()
+    };
+    start_at(&spec, level, Some(joined))
 }
 
 /// The strongest level that works for this process, tried once and remembered; `trampoline` as in [`Spec`].
@@ -87,16 +113,16 @@ fn attempt(trampoline: &Path, level: Level) -> Result<(), StartError> {
     spec.trampoline = trampoline.to_owned();
     spec.stdout = Sink::Null;
     spec.stderr = Sink::Null;
-    start_at(&spec, level).map(drop)
+    start_at(&spec, level, None).map(drop)
 }
 
-fn start_at(spec: &Spec, level: Level) -> Result<Running, StartError> {
+fn start_at(spec: &Spec, level: Level, joined: Option<OwnedFd>) -> Result<Running, StartError> {
     // A PID namespace that was asked for contains as well as one that was chosen.
-    let level = if spec.namespaces.pid { level.min(Level::PidNamespace) } else { level };
+    let level = if spec.namespaces.pid && joined.is_none() { level.min(Level::PidNamespace) } else { level };
     let id = next_id();
     let marker = format!("SOFTSTOP_RUN_{id}");
     let cgroup = (level == Level::Cgroup).then(|| make_cgroup(&id)).transpose()?;
-    let started = start_in(spec, level, cgroup.as_ref(), &marker);
+    let started = start_in(spec, level, cgroup.as_ref(), joined, &marker);
     match started {
         Ok(mut parts) => {
             parts.cgroup = cgroup;
@@ -112,16 +138,24 @@ fn start_at(spec: &Spec, level: Level) -> Result<Running, StartError> {
     }
 }
 
-fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) -> Result<Parts, StartError> {
+fn start_in(
+    spec: &Spec,
+    level: Level,
+    cgroup: Option<&Cgroup>,
+    joined: Option<OwnedFd>,
+    marker: &str,
+) -> Result<Parts, StartError> {
     let streams = Streams::new(spec).map_err(StartError::keeper("pipes"))?;
     let handles = cgroup.map(Cgroup::handles).transpose().map_err(no_level("the files of the group"))?;
     let events = cgroup.map(Cgroup::events).transpose().map_err(no_level("cgroup.events"))?;
     let mut namespaces = spec.namespaces.clone();
     namespaces.pid |= level == Level::PidNamespace;
-    let has_first = namespaces.pid;
+    let has_first = namespaces.pid && joined.is_none();
     let order = Order {
         level,
-        namespaces,
+        namespaces: namespaces.clone(),
+        joins: joined.is_some(),
+        terminal: spec.terminal.is_some(),
         program: spec.program.clone(),
         args: spec.args.clone(),
         env: spec.environment(marker),
@@ -134,6 +168,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
             stdout: streams.stdout,
             stderr: streams.stderr,
             cgroup: handles,
+            joined,
             control: None,
         },
     };
@@ -169,6 +204,7 @@ fn start_in(spec: &Spec, level: Level, cgroup: Option<&Cgroup>, marker: &str) ->
     Ok(Parts {
         level,
         marker: marker.to_owned(),
+        namespaces,
         began,
         pid,
         keeper_pid,
@@ -296,6 +332,10 @@ struct Streams {
 
 impl Streams {
     fn new(spec: &Spec) -> io::Result<Self> {
+        if let Some(size) = spec.terminal {
+            let (master, [stdin, stdout, stderr]) = terminal::open(size)?;
+            return Ok(Self { stdin, stdout, stderr, ours: vec![(Stream::Out, Some(master))], silent: None });
+        }
         let (stdin, silent) = match spec.stdin {
             Input::Null => (File::open("/dev/null")?.into(), None),
             Input::Silent => pipe_with(PipeFlags::CLOEXEC).map(|(read, write)| (read, Some(write)))?,

@@ -25,8 +25,9 @@ use super::{
 
 /// How much is read from a pipe at once; what a pipe holds unless told otherwise (pipe(7)).
 const CHUNK: usize = 64 * 1024;
-/// What the watcher is told to close the streams.
-pub(super) const CLOSE: u8 = b'c';
+/// What the watcher is told to close a stream.
+pub(super) const CLOSE_OUT: u8 = b'o';
+pub(super) const CLOSE_ERR: u8 = b'e';
 
 /// How the main process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Seen {
     /// The keeper was ended by somebody else.
     pub keeper_lost: bool,
     pub(super) marked: bool,
+    /// The streams that we have closed.
+    pub(super) closed: Vec<Stream>,
 }
 
 #[derive(Default)]
@@ -130,7 +133,7 @@ pub(super) struct Watcher {
     pub(super) events: Option<File>,
     /// The keeper, where its end is the end of all: it is the first process of a PID namespace.
     pub(super) first: Option<Arc<OwnedFd>>,
-    /// Its end is ours; a byte is [`CLOSE`].
+    /// Its end is ours; a byte is [`CLOSE_OUT`] or [`CLOSE_ERR`].
     pub(super) end: UnixStream,
     pub(super) times: Times,
 }
@@ -169,8 +172,10 @@ impl Watcher {
             let at = self.wait(&mut ready);
             for source in ready.iter().copied() {
                 match source {
-                    Source::End if matches!((&self.end).read(&mut [0]), Ok(1)) => self.close_streams(),
-                    Source::End => return,
+                    Source::End => match self.told() {
+                        Some(stream) => self.close(stream),
+                        None => return,
+                    },
                     Source::Main => {
                         self.main = None;
                         self.times.exited.get_or_insert(at);
@@ -320,10 +325,26 @@ impl Watcher {
         }
     }
 
-    fn close_streams(&mut self) {
-        self.streams.clear();
+    /// The stream that is to be closed; none if the watching is to end.
+    fn told(&self) -> Option<Stream> {
+        let mut word = [0];
+        match (&self.end).read(&mut word) {
+            Ok(1) if word == [CLOSE_ERR] => Some(Stream::Err),
+            Ok(1) => Some(Stream::Out),
+            _ => None,
+        }
+    }
+
+    fn close(&mut self, stream: Stream) {
+        for (_, fd) in self.streams.iter_mut().filter(|(of, _)| *of == stream) {
+            *fd = None;
+        }
+        let none_open = !self.open_streams();
         self.shared.note(|seen| {
-            seen.streams_closed.get_or_insert_with(Instant::now);
+            seen.closed.push(stream);
+            if none_open {
+                seen.streams_closed.get_or_insert_with(Instant::now);
+            }
         });
     }
 

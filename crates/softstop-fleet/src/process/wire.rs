@@ -26,14 +26,19 @@ use self::body::{Reader, Writer};
 use super::{Level, Namespaces, Usage};
 
 /// A frame carries no more descriptors than this.
-const MOST_FDS: usize = 6;
+const MOST_FDS: usize = 7;
 /// Length of the body, number of descriptors.
 const HEAD: usize = 5;
 
 /// What is to be run, and in what.
 pub(super) struct Order {
     pub(super) level: Level,
+    /// To be made, unless `joins`.
     pub(super) namespaces: Namespaces,
+    /// The namespaces are those of another program.
+    pub(super) joins: bool,
+    /// The three streams are a terminal, which becomes the controlling one.
+    pub(super) terminal: bool,
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
@@ -52,6 +57,8 @@ pub(super) struct Fds {
     pub(super) stderr: OwnedFd,
     /// `cgroup.procs` and `cgroup.kill`, open for writing.
     pub(super) cgroup: Option<(OwnedFd, OwnedFd)>,
+    /// A pidfd of the keeper whose namespaces are to be joined; none once that is done.
+    pub(super) joined: Option<OwnedFd>,
     /// The socket to whoever gave the order, where that is not the socket the order came on.
     pub(super) control: Option<OwnedFd>,
 }
@@ -119,20 +126,22 @@ impl Order {
         let mut body = Writer::default();
         body.byte(self.level as u8);
         let ns = &self.namespaces;
-        body.flags(&[ns.network, ns.ipc, ns.pid, ns.user]);
+        body.flags(&[ns.network, ns.ipc, ns.pid, ns.user, self.joins, self.terminal, self.hold]);
         body.list(ns.private.iter().map(|path| path.as_os_str()));
+        body.list(ns.keep.iter().map(|path| path.as_os_str()));
         body.text(&self.program);
         body.list(self.args.iter().map(OsString::as_os_str));
         body.list(self.env.iter().flat_map(|(name, value)| [name.as_os_str(), value.as_os_str()]));
         body.list(self.cwd.iter().map(|path| path.as_os_str()));
         body.list(self.cgroup.iter().map(|path| path.as_os_str()));
         let (uid, gid) = self.user.unwrap_or_default();
-        body.flags(&[self.user.is_some(), self.fds.cgroup.is_some(), self.fds.control.is_some(), self.hold]);
+        let Fds { cgroup, joined, control, .. } = &self.fds;
+        body.flags(&[self.user.is_some(), cgroup.is_some(), joined.is_some(), control.is_some()]);
         body.number(uid.into());
         body.number(gid.into());
         let mut fds = vec![self.fds.stdin.as_fd(), self.fds.stdout.as_fd(), self.fds.stderr.as_fd()];
-        fds.extend(self.fds.cgroup.iter().flat_map(|(procs, kill)| [procs.as_fd(), kill.as_fd()]));
-        fds.extend(self.fds.control.iter().map(AsFd::as_fd));
+        fds.extend(cgroup.iter().flat_map(|(procs, kill)| [procs.as_fd(), kill.as_fd()]));
+        fds.extend(joined.iter().chain(control).map(AsFd::as_fd));
         send(socket, &body.0, &fds)
     }
 
@@ -144,16 +153,17 @@ impl Order {
     fn read(body: &mut Reader<'_>, fds: Vec<OwnedFd>) -> Option<Self> {
         let level = Level::ALL.into_iter().find(|level| *level as u8 == body.0.first().copied().unwrap_or(u8::MAX))?;
         body.byte()?;
-        let [network, ipc, pid, user] = body.flags()?;
+        let [network, ipc, pid, user, joins, terminal, hold] = body.flags()?;
         let private = body.list()?.into_iter().map(PathBuf::from).collect();
-        let namespaces = Namespaces { network, private, ipc, pid, user };
+        let keep = body.list()?.into_iter().map(PathBuf::from).collect();
+        let namespaces = Namespaces { network, private, keep, ipc, pid, user };
         let program = body.text()?;
         let args = body.list()?;
         let env: Option<Vec<_>> =
             body.list()?.chunks(2).map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone()))).collect();
         let cwd = body.list()?.pop().map(PathBuf::from);
         let cgroup = body.list()?.pop().map(PathBuf::from);
-        let [has_user, has_cgroup, has_control, hold] = body.flags()?;
+        let [has_user, has_cgroup, has_joined, has_control] = body.flags()?;
         let ids = (u32::try_from(body.number()?).ok()?, u32::try_from(body.number()?).ok()?);
         let mut fds = fds.into_iter();
         let fds = Fds {
@@ -161,10 +171,12 @@ impl Order {
             stdout: fds.next()?,
             stderr: fds.next()?,
             cgroup: if has_cgroup { Some((fds.next()?, fds.next()?)) } else { None },
+            joined: if has_joined { Some(fds.next()?) } else { None },
             control: if has_control { Some(fds.next()?) } else { None },
         };
         let user = has_user.then_some(ids);
-        Some(Self { level, namespaces, program, args, env: env?, cwd, user, cgroup, hold, fds })
+        let env = env?;
+        Some(Self { level, namespaces, joins, terminal, program, args, env, cwd, user, cgroup, hold, fds })
     }
 }
 

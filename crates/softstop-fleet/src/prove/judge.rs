@@ -1,18 +1,22 @@
 //! Holds what was seen in a trial against what is demanded. Pure: `(rules, observation) -> findings`.
 //!
-//! | rule | broken when | before a handler | after KILL |
-//! |---|---|---|---|
-//! | gone | it is there when `gone_within` is over | note | failure |
-//! | response | its first visible act comes after `act_warn` (warning), `act_fail` (failure); only where times count | note | not judged |
-//! | exit | it ends in a way that is not allowed | note | not judged |
-//! | orphans, ports | they are left | as stated | note |
-//! | files, locks | they are left | as stated | note |
-//! | lines | a forbidden line was written after the first signal | note | note |
-//! | load | the command fails | warning | note |
-//! | check, resume | the command fails; it is not ready again in time | warning | failure |
+//! | rule | broken when | before a handler | after KILL | after close-stdout |
+//! |---|---|---|---|---|
+//! | gone | it is there when `gone_within` is over | note | failure | failure |
+//! | response | its first visible act comes after `act_warn` (warning), `act_fail` (failure); only where times count | note | not judged | not judged |
+//! | exit | it ends in a way that is not allowed | note | not judged | warning |
+//! | orphans, ports | they are left | as stated | note | as stated |
+//! | files, locks | they are left | as stated | note | as stated |
+//! | lines | a forbidden line was written after the first signal | note | note | warning |
+//! | load | the command fails | warning | note | failure |
+//! | check, resume | the command fails; it is not ready again in time | warning | failure | failure |
 //!
 //! Before a program could have installed a handler the kernel ends it, and it cannot be blamed for more than what it left behind. KILL
 //! gives it no chance at all: what counts then is whether it can go on with the same data.
+//!
+//! Who writes to a stdout that nobody reads is ended by SIGPIPE or told EPIPE. To end by SIGPIPE (or with 141) is then as good as to end by
+//! the signal, and what a language says of EPIPE on its stderr, and the status that follows, is a warning; all else holds. After a hang-up
+//! nothing of what it writes is seen, so the response is not judged either, and there are no lines.
 
 use super::{
     packs::Lines,
@@ -132,7 +136,7 @@ pub fn judge(rules: &Rules, lines: &Lines, seen: &Observation) -> Vec<Finding> {
     findings.extend(judging.lines(lines));
     findings.extend(judging.commands());
     for finding in &mut findings {
-        finding.severity = finding.severity.min(worst(finding.rule, phase, killed));
+        finding.severity = finding.severity.min(worst(finding.rule, phase, seen));
     }
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.rule));
     findings
@@ -143,26 +147,31 @@ pub fn counts(rule: Rule, seen: &Observation) -> bool {
     let Some(phase) = seen.phase() else { return false };
     let killed = seen.signals().contains(&Signal::Kill);
     let judged = match rule {
-        Rule::Response => seen.timed && !killed && seen.response().is_some(),
+        Rule::Response => seen.timed && !killed && seen.heard() && seen.response().is_some(),
         Rule::Exit => !killed && seen.exit != Exit::Forced,
         Rule::Load => seen.load.is_some(),
         Rule::Check => seen.check.is_some(),
         Rule::Resume => seen.resumed.is_some(),
         _ => true,
     };
-    judged && worst(rule, phase, killed) == Severity::Failure
+    judged && worst(rule, phase, seen) == Severity::Failure
 }
 
 /// The most that a rule can be in this phase.
-fn worst(rule: Rule, phase: Phase, killed: bool) -> Severity {
+fn worst(rule: Rule, phase: Phase, seen: &Observation) -> Severity {
+    let killed = seen.signals().contains(&Signal::Kill);
     match rule {
         Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks | Rule::Lines | Rule::Load if killed => Severity::Note,
         Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks => Severity::Failure,
+        Rule::Exit | Rule::Lines if seen.unread() && phase != Phase::BeforeHandler => Severity::Warning,
         _ if killed || phase != Phase::BeforeHandler => Severity::Failure,
         Rule::Load | Rule::Check | Rule::Resume => Severity::Warning,
         _ => Severity::Note,
     }
 }
+
+/// What ends who writes where nobody reads, unless it said otherwise.
+const SIGPIPE: i32 = 13;
 
 /// The signals as they are named in findings: `TERM`, `INT and INT`.
 fn sent(seen: &Observation) -> String {
@@ -201,7 +210,8 @@ impl Judging<'_> {
     }
 
     fn response(&self) -> Option<Finding> {
-        let (Rules { act_warn, act_fail, .. }, true) = (self.rules, self.seen.timed) else { return None };
+        let judged = self.seen.timed && self.seen.heard();
+        let (Rules { act_warn, act_fail, .. }, true) = (self.rules, judged) else { return None };
         let after = self.seen.response()?;
         let severity = match after {
             _ if after > *act_fail => Severity::Failure,
@@ -220,7 +230,8 @@ impl Judging<'_> {
 
     fn exit(&self) -> Option<Finding> {
         let signals = self.seen.signals();
-        let numbers = || signals.iter().map(|signal| signal.number());
+        let pipe = self.seen.unread().then_some(SIGPIPE);
+        let numbers = || signals.iter().map(|signal| signal.number()).chain(pipe);
         let allowed = |rule: &ExitRule| match (rule, self.seen.exit) {
             (ExitRule::Status(status), Exit::Status(seen)) => i32::from(*status) == seen,
             (ExitRule::Plus128, Exit::Status(seen)) => numbers().any(|n| 128 + n == seen),

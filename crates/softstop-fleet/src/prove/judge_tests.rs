@@ -18,6 +18,7 @@ pub(crate) fn good(line: &str) -> Observation {
         sent,
         planned: Planned { replay, origin: Origin::Random },
         timed: true,
+        faults: Vec::new(),
         loaded: false,
         milestones: Milestones { handler: Some(ms(40)), output: Some(ms(45)), listening: None, ready: Some(ms(50)) },
         ladder: Ladder {

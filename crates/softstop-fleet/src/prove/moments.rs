@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     draw::Draw,
-    replay::{Edge, Moment, Pattern, Replay, When},
+    replay::{Deed, Edge, Moment, Pattern, Replay, When},
     scenario::{Moments, Scenario},
     trial::{Milestones, Origin, Planned},
 };
@@ -175,10 +175,12 @@ impl Planner<'_> {
             self.scenario.signals.iter().map(|pattern| self.planned(pattern, moment.clone(), Origin::Edge)).collect()
         };
         let mut all: Vec<Planned> = moments.iter().flat_map(with).collect();
-        let during = [When::At(Moment::Edge(Edge::Acted, Duration::ZERO)), When::Later(whole(self.rehearsal.stop / 2))];
-        for when in during {
-            all.extend(self.pairs().map(|pattern| self.during_cleanup(pattern, when.clone(), Origin::Edge)));
-        }
+        // Only a signal is followed by an act, and only what is still read shows one.
+        let heard = self.pairs().filter(|pattern| matches!(pattern.first.deed, Deed::Signal(_)));
+        let acted = When::At(Moment::Edge(Edge::Acted, Duration::ZERO));
+        all.extend(heard.map(|pattern| self.during_cleanup(pattern, acted.clone(), Origin::Edge)));
+        let halfway = When::Later(whole(self.rehearsal.stop / 2));
+        all.extend(self.pairs().map(|pattern| self.during_cleanup(pattern, halfway.clone(), Origin::Edge)));
         all
     }
 

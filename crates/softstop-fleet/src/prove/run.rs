@@ -69,11 +69,10 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         Ok(found) => found,
         Err(why) => return not_started(why, &wanted),
     };
-    // Beside each other only what has nothing in common.
-    let apart = theatre.stage.namespaces.network
-        && scenario.prepare.is_none()
-        && scenario.check.is_none()
-        && scenario.resume.is_none();
+    // Beside each other only what has nothing in common. Whether the data of a check lie in a folder of the trial's own, only who wrote
+    // the scenario knows.
+    let data = scenario.prepare.is_some() || scenario.check.is_some() || scenario.resume.is_some();
+    let apart = theatre.stage.namespaces.network && (!data || scenario.parallel.is_some());
     let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let fitting = || moments::at_once(&rehearsal, scenario.load.is_some(), cores);
     let at_once = if apart { scenario.parallel.unwrap_or_else(fitting) } else { 1 };
@@ -209,12 +208,12 @@ fn rehearse<'a>(
         Ok(level) => theatre.stage.level = Some(level),
         Err(error) => return Err(Untried::from(error).0),
     }
-    let mut first = rehearsed(&theatre);
-    if first.is_err() && theatre.stage.namespaces != crate::process::Namespaces::default() {
-        theatre.stage = theatre.stage.open();
-        first = rehearsed(&theatre);
+    let mut stages = vec![theatre.stage.clone()];
+    stages.extend(theatre.stage.with_all_files());
+    if theatre.stage.open() != theatre.stage {
+        stages.push(theatre.stage.open());
     }
-    let mut rehearsal = first?;
+    let (mut theatre, mut rehearsal) = first_that_works(theatre, stages)?;
     let at_calls = scenario.moments.iter().any(|moments| matches!(moments, Moments::Syscalls { .. }));
     if at_calls && options.replay.is_none() {
         let recorded = theatre.record(first_signal(scenario));
@@ -224,7 +223,24 @@ fn rehearse<'a>(
     Ok((theatre, rehearsal))
 }
 
-fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
+/// The first of these stages on which the program comes to be ready and its load goes well; else where it comes to be ready.
+fn first_that_works<'a>(mut theatre: Theatre<'a>, stages: Vec<Stage>) -> Result<(Theatre<'a>, Rehearsal), String> {
+    let mut found = None;
+    let mut failed = None;
+    for stage in stages {
+        theatre.stage = stage;
+        match rehearsed(&theatre) {
+            Ok((rehearsal, true)) => return Ok((theatre, rehearsal)),
+            // It may be the program's fault; then it is so with less as well.
+            Ok((rehearsal, false)) => drop(found.get_or_insert((theatre.clone(), rehearsal))),
+            Err(why) => drop(failed.get_or_insert(why)),
+        }
+    }
+    found.ok_or(failed.unwrap_or_default())
+}
+
+/// What it has shown, and whether the load went well.
+fn rehearsed(theatre: &Theatre<'_>) -> Result<(Rehearsal, bool), String> {
     let began = Instant::now();
     let signal = first_signal(theatre.scenario);
     let planned = Planned { replay: Replay::new(signal, Moment::Edge(Edge::Ready, SETTLE)), origin: Origin::Edge };
@@ -240,7 +256,10 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
         };
         return Err(if said.is_empty() { how } else { format!("{how}; it said: {}", said.join(" / ")) });
     }
-    Ok(Rehearsal {
+    // A load may need what the trial does not have. A check that fails says nothing of the kind: among everybody's files it may find
+    // data that another run has left.
+    let well = seen.load.as_ref().is_none_or(|said| said.ok);
+    let rehearsal = Rehearsal {
         milestones: seen.milestones,
         // One that has done its work before it is asked to stop is tried all the same.
         ends: seen.signalled().is_none().then_some(took),
@@ -248,7 +267,8 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<Rehearsal, String> {
         took: took.saturating_sub(SETTLE),
         cpu: seen.cpu,
         calls: Vec::new(),
-    })
+    };
+    Ok((rehearsal, well))
 }
 
 fn first_signal(scenario: &Scenario) -> Signal {

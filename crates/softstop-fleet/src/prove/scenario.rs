@@ -75,7 +75,7 @@ pub struct Scenario {
     pub budget: Duration,
     /// What is drawn is drawn by this number.
     pub seed: u64,
-    /// How many trials at once; `None`: one for each processor. Times are taken from serial trials only.
+    /// How many trials at once; `None`: one for each processor, and with check or resume one. Times are taken from serial trials only.
     pub parallel: Option<u32>,
 }
 

@@ -4,7 +4,9 @@ mod acts;
 mod ask;
 mod audit;
 mod calls;
+mod faults;
 mod live;
+mod needs;
 
 use std::{
     collections::BTreeSet,
@@ -16,11 +18,12 @@ use std::{
 
 use regex_lite::Regex;
 
+pub(crate) use self::ask::play;
 use self::live::Trial;
 use super::{
-    replay::Signal,
-    scenario::{Ready, Scenario, Stdin, Wish},
-    trial::{Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
+    replay::{Deed, Signal},
+    scenario::{Scenario, Stdin, Wish},
+    trial::{Exit, Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
 };
 use crate::process::{self, Contain, Level, Namespaces, Recorded, Running, Spec, StartError, Trace, Tracing};
@@ -36,6 +39,8 @@ const KILL: Duration = Duration::from_secs(5);
 const COMMAND: Duration = Duration::from_secs(60);
 /// Folders in which everybody's files lie: where a trial cannot have one for itself, what is new in it may be anybody's.
 const COMMON: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+/// Columns and rows of the terminal that a program has where it is hung up.
+const TERMINAL: (u16, u16) = (80, 24);
 /// How often the processor time is looked at, for a program that is ready when it is quiet.
 const QUIET_LOOK: Duration = Duration::from_millis(20);
 
@@ -51,32 +56,32 @@ pub(super) struct Stage {
 impl Stage {
     /// As much as the scenario wants and the program can bear.
     ///
-    /// Folders that the program, its arguments or its working folder lie in are not covered. What runs beside the program, or is asked
-    /// from outside, needs the network that we are in.
+    /// What the program and the commands beside it need of a folder stays there, shared with everybody.
     pub(super) fn wanted(scenario: &Scenario) -> Self {
-        let outside = scenario.load.is_some()
-            || scenario.check.is_some()
-            || scenario.ready.iter().any(|ready| matches!(ready, Ready::Http(_) | Ready::Tcp(_) | Ready::Command(_)));
-        let here = std::env::current_dir().unwrap_or_default();
-        let given = scenario.command.iter().map(|word| here.join(word)).filter(|path| path.exists());
-        let needed: Vec<PathBuf> = given.chain([here.clone()]).collect();
-        let free = |folder: &&String| {
+        let needed = needs::of(scenario);
+        let covered = |folder: &&String| {
             let folder = Path::new(folder.as_str());
-            folder.is_dir()
-                && !needed.iter().any(|path| path.starts_with(folder))
-                && !std::env::current_exe().is_ok_and(|exe| exe.starts_with(folder))
+            folder.is_dir() && needed.iter().all(|path| path != folder)
         };
-        let private = match scenario.isolation.files {
+        let private: Vec<PathBuf> = match scenario.isolation.files {
             Wish::Off => Vec::new(),
-            _ => scenario.watch.iter().filter(free).map(PathBuf::from).collect(),
+            _ => scenario.watch.iter().filter(covered).map(PathBuf::from).collect(),
         };
         let namespaces = Namespaces {
-            network: scenario.isolation.network != Wish::Off && !outside,
+            network: scenario.isolation.network != Wish::Off,
+            keep: needs::kept(&needed, &private),
             private,
             ipc: scenario.isolation.ipc != Wish::Off,
             ..Namespaces::default()
         };
         Self { namespaces, level: None, followed: None }
+    }
+
+    /// The same with the folders of everybody, where it has others.
+    pub(super) fn with_all_files(&self) -> Option<Self> {
+        let namespaces = Namespaces { private: Vec::new(), keep: Vec::new(), ..self.namespaces.clone() };
+        (namespaces != self.namespaces && namespaces != Namespaces::default())
+            .then_some(Self { namespaces, ..self.clone() })
     }
 
     /// The same without anything that could keep a program from working.
@@ -95,7 +100,10 @@ impl Stage {
             if folders.is_empty() {
                 "a TMPDIR of its own, and other folders shared with all, in which new files do not count".to_owned()
             } else {
-                format!("{} of its own", folders.join(", "))
+                let kept: Vec<String> = self.namespaces.keep.iter().map(|path| path.display().to_string()).collect();
+                let but =
+                    if kept.is_empty() { String::new() } else { format!(", but {} shared with all", kept.join(", ")) };
+                format!("{} of its own{but}", folders.join(", "))
             },
         ];
         words.extend(self.followed.as_ref().map(|followed| match followed {
@@ -194,34 +202,62 @@ impl Theatre<'_> {
         let before = self.shared_files();
         let mut spec = self.spec(&scenario.command, planned.replay.seed);
         spec.trace = tracing;
+        spec.terminal = planned.replay.acts().any(|act| act.deed == Deed::HangUp).then_some(TERMINAL);
         let running = process::start(&spec)?;
         let signal = planned.replay.signals().next().unwrap_or(Signal::Term);
-        let mut trial = Trial::new(self, running, signal, planned.replay.at_states() || planned.replay.traced());
+        let mut trial = Trial::new(self, running, signal, planned.replay.at_states() || planned.replay.traced())?;
         trial.followed = spec.trace.as_ref().is_some_and(|tracing| tracing.record || !tracing.meddling.is_empty());
+        trial.timed = timed && spec.trace.is_none() && planned.replay.faults.is_empty();
+        trial.begin_faults(&planned.replay.faults);
         let load = match &scenario.load {
             Some(command) if !planned.replay.without_load => {
                 trial.until(None, |trial| trial.milestones.ready.is_some());
-                Some(process::start(&self.stage.open().spec(command, &self.trampoline, planned.replay.seed))?)
+                Some(self.beside(command, planned.replay.seed, &trial.running)?)
             }
             _ => None,
         };
         trial.act(planned);
         let exit = trial.await_end();
+        trial.squeezed = None;
+        // A load may wait for a program that does not end.
+        let forced = (exit == Exit::Forced).then(|| {
+            let leftovers = trial.leftovers(&before);
+            trial.running.kill_all(KILL);
+            leftovers
+        });
         let load_said = load.map(|load| ended(load, COMMAND));
-        let leftovers = trial.leftovers(&before);
-        let clean = leftovers == Leftovers::default();
-        let began = trial.running.began();
-        let Trial { running, milestones, mut sent, mut ladder, .. } = trial;
-        let lost = running.trace().and_then(Trace::lost);
-        let calls =
-            lost.map_or_else(|| Ok(running.trace().map(Trace::calls).unwrap_or_default()), |why| Err(why.to_owned()));
-        if lost.is_some() {
+        let leftovers = forced.unwrap_or_else(|| trial.leftovers(&before));
+        let trace = trial.running.trace();
+        let calls = match trace.and_then(Trace::lost) {
             // What it did says nothing: as if the moment had not come.
-            sent.clear();
-        }
-        let seen = running.finish();
-        ladder.clean = seen.gone.filter(|_| clean).map(|at| at.saturating_duration_since(began));
-        let log = seen.output.lines().map(|line| LogLine {
+            Some(why) => {
+                trial.sent.clear();
+                Err(why.to_owned())
+            }
+            None => Ok(trace.map(Trace::calls).unwrap_or_default()),
+        };
+        let mut observation = Observation {
+            planned: planned.clone(),
+            sent: std::mem::take(&mut trial.sent),
+            timed: trial.timed,
+            faults: std::mem::take(&mut trial.faults),
+            loaded: load_said.is_some(),
+            milestones: trial.milestones,
+            ladder: trial.ladder,
+            exit,
+            leftovers,
+            log: Vec::new(),
+            load: load_said,
+            check: None,
+            resumed: None,
+            cpu: Duration::ZERO,
+        };
+        let (began, gone) = (trial.running.began(), trial.running.look(|seen| seen.gone));
+        self.afterwards(&trial.running, signal, &mut observation)?;
+        let clean = observation.leftovers == Leftovers::default();
+        observation.ladder.clean = gone.filter(|_| clean).map(|at| at.saturating_duration_since(began));
+        let seen = trial.running.finish();
+        let lines = seen.output.lines().map(|line| LogLine {
             at: line.began.saturating_duration_since(began),
             stream: match line.stream {
                 process::Stream::Out => Stream::Out,
@@ -229,30 +265,42 @@ impl Theatre<'_> {
             },
             text: line.text(),
         });
-        let mut observation = Observation {
-            planned: planned.clone(),
-            sent,
-            timed: timed && spec.trace.is_none(),
-            loaded: load_said.is_some(),
-            milestones,
-            ladder,
-            exit,
-            leftovers,
-            log: log.collect(),
-            load: load_said,
-            check: None,
-            resumed: None,
-            cpu: seen.usage.map_or(Duration::ZERO, |usage| usage.user + usage.system),
-        };
-        observation.check = self.check()?;
-        let killed = observation.signals().contains(&Signal::Kill);
-        if let Some(resume) = &scenario.resume
-            && (killed || !resume.only_after_kill)
-        {
-            observation.resumed =
-                Some(self.resume(resume.command.as_deref().unwrap_or(&scenario.command), resume.within, signal)?);
-        }
+        observation.log = lines.collect();
+        observation.cpu = seen.usage.map_or(Duration::ZERO, |usage| usage.user + usage.system);
         Ok((observation, calls))
+    }
+
+    /// What comes once the program has ended, in its namespaces: whether the data are intact, and whether it starts again on them.
+    fn afterwards(&self, running: &Running, signal: Signal, seen: &mut Observation) -> Result<(), StartError> {
+        let killed = seen.signals().contains(&Signal::Kill);
+        let resume = self.scenario.resume.as_ref().filter(|resume| killed || !resume.only_after_kill);
+        if self.scenario.check.is_none() && resume.is_none() {
+            return Ok(());
+        }
+        // What it has left must not go on writing.
+        running.kill_all(KILL);
+        seen.check = self.check(running)?;
+        if let Some(resume) = resume {
+            let command = resume.command.as_deref().unwrap_or(&self.scenario.command);
+            seen.resumed = Some(self.resume(command, resume.within, signal, running)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a command in the namespaces of the program.
+    fn beside(&self, command: &[String], seed: u64, of: &Running) -> Result<Running, StartError> {
+        self.inside(Spec { stdin: process::Input::Null, ..self.spec(command, seed) }, of)
+    }
+
+    /// The same, from outside where the program has nothing for itself and its namespaces cannot be joined.
+    fn inside(&self, mut spec: Spec, of: &Running) -> Result<Running, StartError> {
+        match process::start_inside(&spec, of) {
+            Err(StartError::Namespaces { .. }) if self.stage.namespaces == Namespaces::default() => {
+                spec.namespaces = Namespaces::default();
+                process::start(&spec)
+            }
+            started => started,
+        }
     }
 
     fn spec(&self, command: &[String], seed: u64) -> Spec {
@@ -267,7 +315,7 @@ impl Theatre<'_> {
 
     /// What is in the watched folders that the program does not have for itself.
     fn shared_files(&self) -> BTreeSet<PathBuf> {
-        watch::files(Path::new("/"), &self.shared_folders(), watch::SHARED)
+        watch::files(Path::new("/"), &self.shared_folders(), &[], watch::SHARED)
     }
 
     fn shared_folders(&self) -> Vec<String> {
@@ -276,19 +324,24 @@ impl Theatre<'_> {
         self.scenario.watch.iter().filter(counts).chain(&self.temporary).cloned().collect()
     }
 
-    fn check(&self) -> Result<Option<Said>, Untried> {
+    fn check(&self, of: &Running) -> Result<Option<Said>, StartError> {
         let Some(command) = &self.scenario.check else { return Ok(None) };
-        let running = process::start(&self.stage.open().spec(command, &self.trampoline, self.scenario.seed))?;
-        Ok(Some(ended(running, COMMAND)))
+        Ok(Some(ended(self.beside(command, self.scenario.seed, of)?, COMMAND)))
     }
 
     /// Starts it again on the same data, and stops it when it was ready.
-    fn resume(&self, command: &[String], within: Duration, signal: Signal) -> Result<Resumed, Untried> {
-        let running = process::start(&self.spec(command, self.scenario.seed))?;
-        let mut trial = Trial::new(self, running, signal, true);
+    fn resume(
+        &self,
+        command: &[String],
+        within: Duration,
+        signal: Signal,
+        of: &Running,
+    ) -> Result<Resumed, StartError> {
+        let running = self.inside(self.spec(command, self.scenario.seed), of)?;
+        let mut trial = Trial::new(self, running, signal, true)?;
         trial.until(Some(trial.running.began() + within), |trial| trial.milestones.ready.is_some());
         let ready = trial.milestones.ready;
-        let check = self.check()?;
+        let check = self.check(of)?;
         let _ = trial.running.signal(process::Target::Main, process::Signal::TERM);
         trial.running.wait(Instant::now() + self.scenario.rules.gone_within);
         Ok(Resumed { ready, check })

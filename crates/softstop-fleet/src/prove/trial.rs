@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::replay::{self, Act, Edge, Replay, Signal};
+use super::replay::{self, Act, Deed, Edge, Fault, Replay, Signal};
 
 /// A trial that was planned: what is done, and how its moment was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,24 @@ pub struct Sent {
     pub at: Duration,
 }
 
+/// What became of a fault that was to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Which.
+    pub fault: Fault,
+    /// How it was made, or why it was not.
+    pub how: Result<String, String>,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.how {
+            Ok(how) => write!(f, "fault {}: {how}", self.fault),
+            Err(why) => write!(f, "fault {} was not made: {why}", self.fault),
+        }
+    }
+}
+
 /// A process that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
@@ -225,8 +243,10 @@ pub struct Observation {
     pub planned: Planned,
     /// What was really done, and when. Empty if the moment never came.
     pub sent: Vec<Sent>,
-    /// Whether its times may be counted: alone on the machine, and not under ptrace.
+    /// Whether its times may be counted: alone on the machine, without a fault, and not under ptrace.
     pub timed: bool,
+    /// What became of its faults; may be empty.
+    pub faults: Vec<Made>,
     /// Whether a load was on when the first signal came.
     pub loaded: bool,
     /// The states it went through.
@@ -258,6 +278,16 @@ impl Observation {
     /// The signals that were sent, in order.
     pub fn signals(&self) -> Vec<Signal> {
         self.sent.iter().filter_map(|sent| sent.act.deed.signal()).collect()
+    }
+
+    /// Whether nobody read its stdout any more, so that writing there was an error.
+    pub fn unread(&self) -> bool {
+        self.sent.iter().any(|sent| sent.act.deed == Deed::CloseStdout)
+    }
+
+    /// Whether what it wrote could be seen all the time: neither its terminal nor its stdout went away.
+    pub fn heard(&self) -> bool {
+        !self.unread() && self.sent.iter().all(|sent| sent.act.deed != Deed::HangUp)
     }
 
     /// What was really sent, without the times: `INT+INT to group`. Trials with the same label are counted together.

@@ -35,6 +35,8 @@ pub struct Verdict {
     pub took: Duration,
     /// What each trial had for itself, and what could not be had, in words; may be empty.
     pub isolation: Vec<String>,
+    /// What became of the faults that were to be made, in words, and in how many trials; may be empty.
+    pub faults: Vec<(String, u64)>,
     /// Trials that were made.
     pub trials: u64,
     /// Of these, those whose moment never came: nothing was sent.
@@ -256,14 +258,15 @@ impl Verdict {
             remarks.push(format!("The budget was over with {left} planned trials not made."));
         }
         if self.missed > 0 {
-            remarks.push(format!("In {} trials the moment never came, and nothing was sent.", self.missed));
+            remarks.push(format!("In {} trials the moment never came, and no signal was sent.", self.missed));
         }
         if self.rows.iter().any(|row| row.exit.is_some()) {
-            remarks.push("Times are taken from trials that ran alone and without ptrace.".to_owned());
+            remarks.push("Times are taken from trials that ran alone, without a fault and without ptrace.".to_owned());
         }
         if !self.isolation.is_empty() {
             remarks.push(format!("Each trial had {}.", self.isolation.join("; ")));
         }
+        remarks.extend(self.faults.iter().map(|(made, trials)| format!("In {trials} trials {made}.")));
         remarks
     }
 

@@ -66,6 +66,7 @@ fn imagined(planned: Planned, draw: &mut Draw) -> Observation {
     let log = |at: Duration, text: &str| LogLine { at, stream: Stream::Err, text: text.to_owned() };
     let mut seen = Observation {
         timed: planned.origin != Origin::Syscall,
+        faults: Vec::new(),
         loaded: false,
         milestones,
         ladder: Ladder { delivered: Some(at + ms(0.1)), ..Ladder::default() },

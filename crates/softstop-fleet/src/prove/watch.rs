@@ -43,6 +43,18 @@ fn is_python(pid: u32) -> bool {
     program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
 }
 
+/// Whether a signal waits to be delivered to a process, the main thread of it included; none if it has ended.
+pub(super) fn is_pending(pid: u32, signal: Signal) -> Option<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    if field("State:")?.starts_with(['Z', 'X']) {
+        return None;
+    }
+    let waits = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    let pending = waits("SigPnd:")? | waits("ShdPnd:")?;
+    Some(pending >> (signal.number() - 1) & 1 == 1)
+}
+
 /// How long a process has used a processor, in clock ticks.
 pub(super) fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -118,26 +130,29 @@ pub(super) fn sockets_of(pids: impl IntoIterator<Item = u32>) -> BTreeSet<u64> {
     found
 }
 
-/// The files below some folders, as the program names them; `root` is put before.
-pub(super) fn files(root: &Path, folders: &[String], depth: usize) -> BTreeSet<PathBuf> {
+/// The files below some folders but for those that were kept there, as the program names them; `root` is put before.
+pub(super) fn files(root: &Path, folders: &[String], kept: &[PathBuf], depth: usize) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for folder in folders {
-        walk(root, Path::new(folder), depth, &mut found);
+        walk(root, Path::new(folder), kept, depth, &mut found);
     }
     found
 }
 
-fn walk(root: &Path, folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
+fn walk(root: &Path, folder: &Path, kept: &[PathBuf], depth: usize, found: &mut BTreeSet<PathBuf>) {
     let real = root.join(folder.strip_prefix("/").unwrap_or(folder));
     for entry in fs::read_dir(real).into_iter().flatten().flatten() {
         if found.len() >= MOST_ENTRIES {
             return;
         }
         let path = folder.join(entry.file_name());
+        if kept.contains(&path) {
+            continue;
+        }
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         found.insert(path.clone());
         if is_folder && depth > 1 {
-            walk(root, &path, depth - 1, found);
+            walk(root, &path, kept, depth - 1, found);
         }
     }
 }
@@ -204,7 +219,9 @@ mod tests {
         fs::write(folder.join("a.pid"), "4194305\n").unwrap();
         fs::write(folder.join("b.txt"), "4194305\n").unwrap();
 
-        let all = files(Path::new("/"), &[folder.to_str().unwrap().to_owned()], OWN);
+        fs::write(folder.join("c.pid"), "4194306\n").unwrap();
+        let kept = [folder.join("c.pid")];
+        let all = files(Path::new("/"), &[folder.to_str().unwrap().to_owned()], &kept, OWN);
         let found: Vec<_> = all.iter().filter_map(|path| stale(Path::new("/"), path, |_| false)).collect();
         fs::remove_dir_all(&folder).unwrap();
 

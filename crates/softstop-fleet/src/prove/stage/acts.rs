@@ -8,9 +8,17 @@ use crate::{
     prove::{
         replay::{Act, Deed, Edge, Moment, Signal, Target, When},
         trial::{Exit, Planned, Sent},
-        watch::LOOK,
+        watch::{self, LOOK},
     },
 };
+
+/// How long the delivery of a signal is waited for before anything else is done.
+const DELIVERY: Duration = Duration::from_millis(3);
+/// And how long it is looked for meanwhile.
+const DELIVERY_WATCHED: Duration = Duration::from_millis(50);
+const DELIVERY_LOOK: Duration = Duration::from_micros(100);
+/// How often a program is asked whether it is still ready.
+const HEALTH: Duration = Duration::from_millis(20);
 
 impl Trial<'_> {
     /// Does what was planned. If its moment never comes, nothing is sent.
@@ -30,7 +38,14 @@ impl Trial<'_> {
             return;
         }
         self.served = self.listening();
+        self.last_faults(&replay.faults);
         self.send(replay.first, target, &replay.then);
+        let room = match replay.then.first() {
+            None => DELIVERY,
+            Some((_, When::Later(gap))) => DELIVERY.min(*gap),
+            Some((_, When::At(_))) => Duration::ZERO,
+        };
+        self.await_delivery(room);
         for (at, (act, when)) in replay.then.iter().enumerate() {
             let reached = match when {
                 When::Later(gap) => {
@@ -73,25 +88,43 @@ impl Trial<'_> {
     /// Does one act; `rest` is what follows it.
     pub(super) fn send(&mut self, act: Act, target: process::Target, rest: &[(Act, When)]) {
         self.aim(rest);
-        let signal = match act.deed {
-            Deed::Signal(Signal::Term) => process::Signal::TERM,
-            Deed::Signal(Signal::Int) => process::Signal::INT,
-            Deed::Signal(Signal::Quit) => process::Signal::QUIT,
-            Deed::Signal(Signal::Kill) => process::Signal::KILL,
-            Deed::Signal(Signal::Hup) | Deed::HangUp => process::Signal::HUP,
-            Deed::CloseStdout => return,
-        };
-        let target = if act.deed == Deed::HangUp { process::Target::Group } else { target };
         if self.sent.is_empty() {
             self.running.mark();
         }
         let at = Instant::now();
         for _ in 0..act.times {
-            // It may have ended meanwhile.
-            let _ = self.running.signal(target, signal);
+            match act.deed {
+                // It may have ended meanwhile.
+                Deed::Signal(signal) => drop(self.running.signal(target, real(signal))),
+                // Where it has a terminal, that is its stdout.
+                Deed::HangUp | Deed::CloseStdout => self.running.close_stream(process::Stream::Out),
+            }
         }
         self.sent.push(Sent { act, at: self.since(at) });
         self.let_go();
+    }
+
+    /// Waits for the kernel to deliver the first signal, which it does at once unless the program has blocked it or cannot be
+    /// disturbed.
+    fn await_delivery(&mut self, room: Duration) {
+        let until = Instant::now() + room;
+        while self.undelivered() && Instant::now() < until {
+            self.running.wait_for(Instant::now() + DELIVERY_LOOK, |seen| seen.exit.is_some());
+        }
+    }
+
+    /// Whether the first signal still waits to be delivered, as far as it matters.
+    fn undelivered(&mut self) -> bool {
+        let [Sent { act: Act { deed: Deed::Signal(signal), .. }, at }, ..] = self.sent[..] else { return false };
+        let asked = self.timed && signal != Signal::Kill && self.ladder.delivered.is_none();
+        if !asked || self.since(Instant::now()) > at + DELIVERY_WATCHED {
+            return false;
+        }
+        let pending = watch::is_pending(self.running.pid(), signal);
+        if pending == Some(false) {
+            self.ladder.delivered = Some(self.since(Instant::now()));
+        }
+        pending == Some(true)
     }
 
     /// When it first did something that can be seen after the first signal.
@@ -108,11 +141,9 @@ impl Trial<'_> {
         };
         let until = self.running.began() + self.sent.last().map_or(first, |sent| sent.at) + allowed;
         while self.running.exited().is_none() && Instant::now() < until {
-            if self.ladder.unserving.is_none() && !self.served.is_empty() && self.listening().is_disjoint(&self.served)
-            {
-                self.ladder.unserving = Some(self.since(Instant::now()));
-            }
-            let look = if self.served.is_empty() || self.ladder.unserving.is_some() { allowed } else { 2 * LOOK };
+            let undelivered = self.undelivered();
+            let looks = self.unserving();
+            let look = if undelivered { DELIVERY_LOOK } else { looks.unwrap_or(allowed) };
             self.running.wait_for((Instant::now() + look).min(until), |seen| seen.exit.is_some());
         }
         let exit = self.running.exited();
@@ -130,6 +161,25 @@ impl Trial<'_> {
         self.status()
     }
 
+    /// Notes when it stops serving; how soon to look again, if at all.
+    fn unserving(&mut self) -> Option<Duration> {
+        if self.ladder.unserving.is_some() {
+            return None;
+        }
+        let closed = !self.served.is_empty() && self.listening().is_disjoint(&self.served);
+        // Asking is a request of its own, so not where nobody counts the time.
+        let polls = self.timed && self.health.is_some();
+        let turn = polls && self.tried.elapsed() >= HEALTH;
+        if turn {
+            self.tried = Instant::now();
+        }
+        if closed || (turn && self.turned()) {
+            self.ladder.unserving = Some(self.since(Instant::now()));
+            return None;
+        }
+        if self.served.is_empty() { polls.then_some(HEALTH) } else { Some(2 * LOOK) }
+    }
+
     pub(super) fn status(&self) -> Exit {
         use std::os::unix::process::ExitStatusExt;
         let status = self.running.exited().and_then(|exit| exit.status);
@@ -138,5 +188,15 @@ impl Trial<'_> {
             Some((_, Some(signal))) => Exit::Signal(signal),
             _ => Exit::Forced,
         }
+    }
+}
+
+fn real(signal: Signal) -> process::Signal {
+    match signal {
+        Signal::Term => process::Signal::TERM,
+        Signal::Int => process::Signal::INT,
+        Signal::Hup => process::Signal::HUP,
+        Signal::Quit => process::Signal::QUIT,
+        Signal::Kill => process::Signal::KILL,
     }
 }

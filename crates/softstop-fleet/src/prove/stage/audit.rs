@@ -33,7 +33,8 @@ impl Trial<'_> {
         let root = self.running.inside().join("root");
         let private: Vec<String> =
             self.theatre.stage.namespaces.private.iter().map(|path| path.display().to_string()).collect();
-        let new = watch::files(&root, &private, watch::OWN).into_iter().map(|path| (root.as_path(), path));
+        let kept = &self.theatre.stage.namespaces.keep;
+        let new = watch::files(&root, &private, kept, watch::OWN).into_iter().map(|path| (root.as_path(), path));
         let here = Path::new("/");
         let shared = self.theatre.shared_files();
         let mut found: Vec<(&Path, PathBuf)> = new.collect();

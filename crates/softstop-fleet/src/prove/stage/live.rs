@@ -7,15 +7,15 @@ use std::{
 
 use super::{
     COMMAND, QUIET_LOOK, Theatre,
-    ask::{answers, connects},
+    ask::{Answer, Asker, Question},
     ended,
 };
 use crate::{
-    process::{self, Running},
+    process::{self, Running, Squeezed, StartError},
     prove::{
         replay::Signal,
         scenario::Ready,
-        trial::{Ladder, Milestones, Sent},
+        trial::{Ladder, Made, Milestones, Sent},
         watch::{self, LOOK, SELDOM},
     },
 };
@@ -29,6 +29,13 @@ pub(super) struct Trial<'a> {
     pub(super) signal: Signal,
     pub(super) sent: Vec<Sent>,
     pub(super) ladder: Ladder,
+    /// Whether times count: then further ones are taken that would cost other trials too much.
+    pub(super) timed: bool,
+    pub(super) faults: Vec<Made>,
+    pub(super) squeezed: Option<Squeezed>,
+    asker: Asker,
+    /// The address by which it was ready, if it was asked.
+    pub(super) health: Option<&'a str>,
     /// When it last wrote or used the processor, and how much it had used then.
     pub(super) busy: (Instant, u64),
     pub(super) looked: Instant,
@@ -43,22 +50,34 @@ pub(super) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// `exactly` where something is to be done at the very moment a state is reached; else it is enough to know the state when it is done.
-    pub(super) fn new(theatre: &'a Theatre<'a>, running: Running, signal: Signal, exactly: bool) -> Self {
+    pub(super) fn new(
+        theatre: &'a Theatre<'a>,
+        running: Running,
+        signal: Signal,
+        exactly: bool,
+    ) -> Result<Self, StartError> {
+        let asks = theatre.scenario.ready.iter().any(|ready| matches!(ready, Ready::Http(_) | Ready::Tcp(_)));
+        let asker = if asks { Asker::new(theatre, &running)? } else { Asker::default() };
         let now = Instant::now();
-        Self {
+        Ok(Self {
             theatre,
             running,
             milestones: Milestones::default(),
             signal,
             sent: Vec::new(),
             ladder: Ladder::default(),
+            timed: false,
+            faults: Vec::new(),
+            squeezed: None,
+            asker,
+            health: None,
             busy: (now, 0),
             looked: now,
             served: BTreeSet::new(),
             tried: now,
             followed: false,
             every: if exactly { LOOK } else { SELDOM },
-        }
+        })
     }
 
     pub(super) fn since(&self, at: Instant) -> Duration {
@@ -133,11 +152,15 @@ impl<'a> Trial<'a> {
                 Ready::Quiet(long) => self.quiet(now, *long),
                 Ready::Delay(delay) => (self.since(now) >= *delay).then_some(*delay),
                 Ready::Log(_) => self.logged(),
-                Ready::Tcp(address) => self.asks(turn, || connects(address)),
-                Ready::Http(address) => self.asks(turn, || answers(address)),
+                Ready::Tcp(address) => self.asks(turn, || self.answers(Question::Tcp(address))),
+                Ready::Http(address) => {
+                    let at = self.asks(turn, || self.answers(Question::Http(address)));
+                    self.health = at.and(Some(address));
+                    at
+                }
                 Ready::Command(command) => self.asks(turn, || {
-                    let spec = self.theatre.stage.open().spec(command, &self.theatre.trampoline, scenario.seed);
-                    process::start(&spec).is_ok_and(|running| ended(running, COMMAND).ok)
+                    let asking = self.theatre.beside(command, scenario.seed, &self.running);
+                    asking.is_ok_and(|running| ended(running, COMMAND).ok)
                 }),
             };
             if at.is_some() {
@@ -147,7 +170,16 @@ impl<'a> Trial<'a> {
         None
     }
 
-    /// Asks from outside, when it is time to.
+    fn answers(&self, question: Question<'_>) -> bool {
+        self.asker.ask(question, false) == Answer::Ready
+    }
+
+    /// Whether what made it ready says by now that it is not.
+    pub(super) fn turned(&self) -> bool {
+        self.health.is_some_and(|address| self.asker.ask(Question::Http(address), true) == Answer::Unready)
+    }
+
+    /// Asks, when it is time to.
     pub(super) fn asks(&self, turn: bool, ask: impl FnOnce() -> bool) -> Option<Duration> {
         (turn && ask()).then(|| self.since(Instant::now()))
     }

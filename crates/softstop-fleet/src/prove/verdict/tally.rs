@@ -12,7 +12,7 @@ use crate::prove::{
     scenario::{Scenario, Severity},
     shrink::{Limits, Shrink, Shrunk},
     stats::Times,
-    trial::{LogLine, Observation, Origin, Phase},
+    trial::{LogLine, Made, Observation, Origin, Phase},
 };
 
 /// Dots of trials that failed, and of the others; more than can be told apart in a picture.
@@ -41,6 +41,8 @@ pub struct Tally {
     /// Failed ones, and the others.
     dots: [Sample; 2],
     draw: Draw,
+    /// What became of faults, in words, and in how many trials.
+    faults: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -99,12 +101,18 @@ impl Tally {
             problems: Vec::new(),
             dots: Default::default(),
             draw: Draw::new(scenario.seed),
+            faults: BTreeMap::new(),
         }
     }
 
     /// Takes in one trial and what [`judge::judge`] found in it.
     pub fn add(&mut self, seen: &Observation, findings: &[Finding]) {
         self.trials += 1;
+        for made in seen.faults.iter().map(Made::to_string) {
+            if self.faults.len() < MOST_PROBLEMS || self.faults.contains_key(&made) {
+                *self.faults.entry(made).or_default() += 1;
+            }
+        }
         let (Some(phase), Some(signalled)) = (seen.phase(), seen.signalled()) else {
             self.missed += 1;
             return;
@@ -262,6 +270,7 @@ impl Tally {
             ended,
             took,
             isolation,
+            faults: self.faults.into_iter().collect(),
             trials: self.trials,
             missed: self.missed,
             failed: self.failed,

@@ -2,6 +2,8 @@
 
 mod contain;
 mod namespaces;
+mod squeeze;
 mod start;
+mod terminal;
 mod trace;
 mod watch;

@@ -1,8 +1,12 @@
 //! What a program has for itself.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use softstop_fleet::process::{Level, Namespaces, Spec, start};
+use softstop_fleet::process::{Input, Level, Namespaces, Spec, start, start_inside};
 
 use crate::support::{LONG, at, available, await_line, run, shell, soon, status_of, written};
 
@@ -123,5 +127,94 @@ fn all_together_at_once_and_killed() {
         if running.level() != Level::Group {
             assert!(killed.left.is_empty(), "{:?}: {killed:?}", running.level());
         }
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_private_folder_is_there_and_shared_and_nothing_else() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    for name in ["kept", "file", "hidden"] {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    fs::create_dir_all(folder.path().join("deep/below")).unwrap();
+    let script = format!(
+        "cd {0} && find . -type f | sort; echo changed > {0}/file; echo > {0}/deep/below/new",
+        folder.path().display()
+    );
+    for spec in own(&script, |own| {
+        own.private = vec![folder.path().to_owned()];
+        own.keep = ["kept", "file", "deep/below"].map(|name| folder.path().join(name)).to_vec();
+    }) {
+        let _ = fs::remove_file(folder.path().join("deep/below/new"));
+        let running = run(&spec);
+
+        assert_eq!(status_of(&running), (Some(0), None), "{:?}", written(&running));
+        assert_eq!(written(&running), ["./file", "./kept"]);
+        assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "changed\n");
+        assert!(folder.path().join("deep/below/new").exists() && folder.path().join("hidden").exists());
+    }
+}
+
+#[test]
+fn who_is_started_inside_sees_the_same_files_and_network() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let place = folder.path().display();
+    let first =
+        format!("echo data > {place}/left; echo there; readlink /proc/self/ns/net /proc/self/ns/ipc; exec sleep 60");
+    for spec in own(&first, |own| {
+        own.network = true;
+        own.ipc = true;
+        own.private = vec![folder.path().to_owned()];
+    }) {
+        let running = run(&spec);
+        await_line(&running, "there");
+        running.wait_for(soon(), |seen| seen.output.lines().len() == 3);
+        let mut second = at(
+            running.level(),
+            shell(&format!(
+                "cat {place}/left; readlink /proc/self/ns/net /proc/self/ns/ipc; pwd; setsid sleep 61 & exit 3"
+            )),
+        );
+        second.cwd = None;
+
+        let inside = start_inside(&second, &running)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+
+        assert_eq!(status_of(&inside), (Some(3), None), "{:?}", running.level());
+        let (ours, theirs) = (written(&running), written(&inside));
+        assert_eq!(theirs[0], "data");
+        assert_eq!(theirs[1..3], ours[1..3], "{:?}", running.level());
+        assert_eq!(theirs[3], std::env::current_dir().unwrap().to_str().unwrap());
+        let killed = inside.kill_all(LONG);
+        assert!(killed.left.is_empty() || running.level() == Level::Group, "{:?}: {killed:?}", running.level());
+        assert!(running.exited().is_none(), "{:?}: the other goes on", running.level());
+    }
+}
+
+#[test]
+fn who_has_no_namespaces_is_joined_as_well() {
+    let running = run(&shell("sleep 60"));
+
+    let inside = start_inside(&shell("exit 4"), &running).unwrap();
+
+    assert_eq!(status_of(&inside), (Some(4), None));
+}
+
+#[test]
+fn killing_who_is_gone_does_not_hit_who_is_inside() {
+    for level in available() {
+        let running = run(&at(level, shell("exit 0")));
+        assert!(running.wait_gone(soon()).is_some());
+
+        let mut told = shell("read line; exit 5");
+        told.stdin = Input::Silent;
+        let inside = start_inside(&told, &running).unwrap_or_else(|error| panic!("{level}: {error}"));
+
+        running.kill_all(LONG);
+
+        // Its keeper would have told by then that it was killed.
+        inside.wait_for(Instant::now() + Duration::from_millis(100), |seen| seen.exit.is_some());
+        inside.feed(b"go on\n").unwrap_or_else(|error| panic!("{level}: {error}"));
+        assert_eq!(status_of(&inside), (Some(5), None), "{level}");
     }
 }

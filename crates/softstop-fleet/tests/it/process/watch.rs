@@ -115,10 +115,10 @@ fn who_writes_to_a_closed_stream_is_told_by_sigpipe() {
     let running = run(&shell("echo first; while sleep 0.01; do echo more; done"));
     await_line(&running, "first");
 
-    running.close_streams();
+    running.close_stream(Stream::Out);
 
     assert_eq!(status_of(&running), (None, Some(13)));
-    assert!(running.look(|seen| seen.streams_closed.is_some() && !seen.held_open));
+    assert!(running.wait_for(soon(), |seen| seen.streams_closed.is_some() && !seen.held_open));
 }
 
 #[test]
