@@ -237,7 +237,7 @@ impl Default for Scenario {
             command: Vec::new(),
             file: None,
             stdin: Stdin::default(),
-            ready: vec![Ready::Output, Ready::Listening, Ready::Quiet(ms(500))],
+            ready: vec![Ready::Output, Ready::Listening, Ready::Quiet(ms(500)), Ready::Delay(ms(5000))],
             ready_within: ms(30_000),
             load: None,
             moments: vec![Moments::Edges, Moments::Syscalls { at_most: 100 }, Moments::Random],
