@@ -46,6 +46,14 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
+    /// A path below one of the private folders stays where it is.
+    pub(crate) fn keep_below(&mut self, path: impl Into<PathBuf>) {
+        let path = path.into();
+        if self.private.iter().any(|folder| path.starts_with(folder)) {
+            self.keep.push(path);
+        }
+    }
+
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
     }

@@ -10,14 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use regex_lite::Regex;
-
 use super::{
     judge,
     moments::{self, Rehearsal},
     packs::Lines,
     replay::{Edge, Moment, Replay, Signal},
-    scenario::{Moments, Ready, Scenario, Severity},
+    scenario::{Moments, Scenario, Severity},
     shrink::Limits,
     stage::{Stage, Theatre, Untried},
     trial::{Exit, Observation, Origin, Planned},
@@ -69,13 +67,13 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         Ok(found) => found,
         Err(why) => return not_started(why, &wanted),
     };
-    // Beside each other only what has nothing in common. Whether the data of a check lie in a folder of the trial's own, only who wrote
-    // the scenario knows.
+    // Beside each other only what has nothing in common. Whether other data lie in a folder of the trial's own, only who wrote the
+    // scenario knows.
     let data = scenario.prepare.is_some() || scenario.check.is_some() || scenario.resume.is_some();
-    let apart = theatre.stage.namespaces.network && (!data || scenario.parallel.is_some());
+    let apart = theatre.stage.namespaces.network && (!data || scenario.uses_data());
     let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let fitting = || moments::at_once(&rehearsal, scenario.load.is_some(), cores);
-    let at_once = if apart { scenario.parallel.unwrap_or_else(fitting) } else { 1 };
+    let at_once = scenario.parallel.unwrap_or_else(|| if apart { fitting() } else { 1 });
     let plan = match &options.replay {
         Some((replay, times)) => {
             vec![Planned { replay: replay.clone(), origin: Origin::Replay }; *times as usize]
@@ -194,16 +192,7 @@ fn rehearse<'a>(
     options: &Options<'_>,
     stage: Stage,
 ) -> Result<(Theatre<'a>, Rehearsal), String> {
-    let ready_log: Vec<Regex> = scenario
-        .ready
-        .iter()
-        .filter_map(|ready| match ready {
-            Ready::Log(pattern) => Regex::new(pattern).ok(),
-            _ => None,
-        })
-        .collect();
-    let mut theatre =
-        Theatre { scenario, stage, trampoline: options.trampoline.clone(), ready_log, temporary: Vec::new() };
+    let mut theatre = Theatre::new(scenario, stage, options.trampoline.clone());
     match crate::process::strongest(&theatre.trampoline) {
         Ok(level) => theatre.stage.level = Some(level),
         Err(error) => return Err(Untried::from(error).0),

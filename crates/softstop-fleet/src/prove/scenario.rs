@@ -30,6 +30,9 @@ use super::{
     replay::{Fault, Pattern, Signal, Target},
 };
 
+/// In a word of a command: a folder that each trial has for itself, empty at first, which is no temporary one and is not audited.
+pub const DATA: &str = "{data}";
+
 /// What a program is put through and what is demanded of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
@@ -297,6 +300,17 @@ impl Scenario {
     /// With line, key, value and what to write instead: for text that is no YAML, unknown keys, and values that cannot be.
     pub fn from_yaml(text: &str) -> Result<Self, ScenarioError> {
         read::scenario(&yaml::load(text)?)
+    }
+
+    /// Whether a command of it names the folder that each trial has for its data.
+    pub fn uses_data(&self) -> bool {
+        let ready = self.ready.iter().filter_map(|ready| match ready {
+            Ready::Command(command) => Some(command),
+            _ => None,
+        });
+        let resume = self.resume.as_ref().and_then(|resume| resume.command.as_ref());
+        let further = self.prepare.iter().chain(&self.load).chain(&self.check).chain(resume).chain(ready);
+        further.chain([&self.command]).flatten().any(|word| word.contains(DATA))
     }
 
     /// Whether this path may be left in a watched folder.

@@ -5,24 +5,24 @@ mod ask;
 mod audit;
 mod calls;
 mod faults;
+mod folders;
 mod live;
 mod needs;
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use regex_lite::Regex;
 
 pub(crate) use self::ask::play;
-use self::live::Trial;
+use self::{folders::Folders, live::Trial};
 use super::{
     replay::{Deed, Signal},
-    scenario::{Scenario, Stdin, Wish},
+    scenario::{Ready, Scenario, Stdin, Wish},
     trial::{Exit, Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
 };
@@ -132,8 +132,8 @@ pub(super) struct Theatre<'a> {
     pub(super) stage: Stage,
     pub(super) trampoline: PathBuf,
     pub(super) ready_log: Vec<Regex>,
-    /// The folder for temporary files of one trial, if it needs one.
-    pub(super) temporary: Vec<String>,
+    /// Those of one trial.
+    folders: Arc<Folders>,
 }
 
 /// Why a trial could not be made, for people.
@@ -147,7 +147,15 @@ impl From<StartError> for Untried {
     }
 }
 
-impl Theatre<'_> {
+impl<'a> Theatre<'a> {
+    pub(super) fn new(scenario: &'a Scenario, stage: Stage, trampoline: PathBuf) -> Self {
+        let ready_log = scenario.ready.iter().filter_map(|ready| match ready {
+            Ready::Log(pattern) => Regex::new(pattern).ok(),
+            _ => None,
+        });
+        Self { ready_log: ready_log.collect(), scenario, stage, trampoline, folders: Arc::default() }
+    }
+
     /// Makes one trial.
     pub(super) fn play(&self, planned: &Planned, timed: bool) -> Result<Observation, Untried> {
         let tracing = calls::tracing(&planned.replay, false);
@@ -165,24 +173,13 @@ impl Theatre<'_> {
         timed: bool,
         tracing: Option<Tracing>,
     ) -> Result<(Observation, Calls), Untried> {
-        let temporary = self.temporary();
-        let own = Self { temporary: temporary.iter().map(|path| path.display().to_string()).collect(), ..self.clone() };
-        let seen = own.play_in(planned, timed, tracing);
-        if let Some(path) = temporary {
-            let _ = fs::remove_dir_all(path);
+        let mut own = self.clone();
+        let folders = Folders::make(self.scenario, &self.stage.namespaces.private).map_err(Untried)?;
+        if let Some(data) = &folders.data {
+            own.stage.namespaces.keep_below(data);
         }
-        seen
-    }
-
-    /// A folder for temporary files, where those of everybody have to be shared.
-    fn temporary(&self) -> Option<PathBuf> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        if self.stage.namespaces.private.iter().any(|path| path == Path::new("/tmp")) {
-            return None;
-        }
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("softstop-prove-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).ok().map(|()| path)
+        own.folders = Arc::new(folders);
+        own.play_in(planned, timed, tracing)
     }
 
     fn play_in(
@@ -193,7 +190,7 @@ impl Theatre<'_> {
     ) -> Result<(Observation, Calls), Untried> {
         let scenario = self.scenario;
         if let Some(command) = &scenario.prepare {
-            let spec = self.stage.open().spec(command, &self.trampoline, planned.replay.seed);
+            let spec = self.stage.open().spec(&self.folders.fill(command), &self.trampoline, planned.replay.seed);
             let said = ended(process::start(&spec)?, COMMAND);
             if !said.ok {
                 return Err(Untried(format!("the command `prepare` failed: {}", said.text)));
@@ -304,12 +301,12 @@ impl Theatre<'_> {
     }
 
     fn spec(&self, command: &[String], seed: u64) -> Spec {
-        let mut spec = self.stage.spec(command, &self.trampoline, seed);
+        let mut spec = self.stage.spec(&self.folders.fill(command), &self.trampoline, seed);
         spec.stdin = match self.scenario.stdin {
             Stdin::Open => process::Input::Silent,
             Stdin::Empty => process::Input::Null,
         };
-        spec.env.extend(self.temporary.iter().map(|path| ("TMPDIR".into(), Some(path.into()))));
+        spec.env.extend(self.folders.temporary.iter().map(|path| ("TMPDIR".into(), Some(path.into()))));
         spec
     }
 
@@ -321,7 +318,7 @@ impl Theatre<'_> {
     fn shared_folders(&self) -> Vec<String> {
         let own = |folder: &String| self.stage.namespaces.private.iter().any(|path| path == Path::new(folder.as_str()));
         let counts = |folder: &&String| !own(folder) && !COMMON.contains(&folder.trim_end_matches('/'));
-        self.scenario.watch.iter().filter(counts).chain(&self.temporary).cloned().collect()
+        self.scenario.watch.iter().filter(counts).chain(&self.folders.temporary).cloned().collect()
     }
 
     fn check(&self, of: &Running) -> Result<Option<Said>, StartError> {

@@ -1,5 +1,7 @@
 //! Commands beside the program, and going on with its data, in the trial's own namespaces.
 
+use std::fs;
+
 use softstop_fleet::prove::{judge::Rule, scenario::Severity};
 
 use super::{Program, assert_passed, problem};
@@ -100,4 +102,24 @@ fn load_check_and_readiness_are_where_the_program_is_and_many_at_once() {
         let judged = |rule: Rule| verdict.rules.iter().find(|result| result.rule == rule).unwrap().judged;
         assert!(judged(Rule::Load) >= 10 && judged(Rule::Check) >= 10, "{}", verdict.to_text(120));
     }
+}
+
+#[test]
+fn each_trial_has_a_folder_for_its_data_that_goes_with_it() {
+    let shell = |script: &str| format!("[sh, -c, \"{script}\"]");
+    let program = Program::new("");
+    let keeps = "test ! -e {data}/a || exit 9; test -e {data}/seed || exit 8; echo 1 > {data}/a; echo ready; exec sleep 9";
+
+    let verdict = program.prove(&format!(
+        "command: {}\nprepare: {}\ncheck: {}\nresume: {{command: {}}}\ntrials: 20\nbudget: 30s\nmoments: [edges]\n",
+        shell(keeps),
+        shell("touch {data}/seed"),
+        shell("test -d {data}"),
+        shell("rm -f {data}/a; echo ready; exec sleep 9"),
+    ));
+
+    assert_passed(&verdict);
+    let left = fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
+    let ours = format!("softstop-prove-{}-", std::process::id());
+    assert_eq!(left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours)).count(), 0);
 }
