@@ -225,21 +225,29 @@ impl Database {
     }
 }
 
+/// What a reader finds where a `market collect` was killed in its first moment, or is in it.
+const EMPTY: i64 = -1;
+
 /// Makes the tables where there are none and `flags` allow to make the file.
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connect = || {
         let file = Connection::open_with_flags(path, flags)?;
         file.busy_timeout(Duration::from_secs(5))?;
         let tables: i64 = file.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 && flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
-            file.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        let writes = flags.contains(OpenFlags::SQLITE_OPEN_CREATE);
+        if tables == 0 && writes {
+            // Before anything else, so that there is never a file with something in it but the tables.
             file.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
         }
         let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        Ok((file, version))
+        if version == SCHEMA_VERSION && writes {
+            file.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        }
+        Ok((file, if tables == 0 && !writes { EMPTY } else { version }))
     };
     let found = match connect().map_err(|error: rusqlite::Error| cannot_open(path, &error))? {
         (file, SCHEMA_VERSION) => return Ok(file),
+        (_, EMPTY) => return Err(format!("{} is empty: nothing was saved in it yet", path.display()).into()),
         (_, 0) => "is not a database of `market`".to_owned(),
         (_, version) => format!("has schema version {version}, this program knows {SCHEMA_VERSION}"),
     };

@@ -66,4 +66,9 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     assert!(says(&path("m.db")).contains("another `market collect` writes to"));
     assert!(Reader::open(&path("m.db")).is_ok(), "reading is allowed meanwhile");
     assert!(Reader::open(&path("none.db")).is_err());
+
+    std::fs::write(path("begun.db"), "").unwrap();
+    let empty = Reader::open(&path("begun.db")).err().unwrap().to_string();
+    assert!(empty.ends_with("begun.db is empty: nothing was saved in it yet"), "{empty}");
+    assert!(Database::open(&path("begun.db")).is_ok());
 }

@@ -430,6 +430,7 @@ fn what_is_no_mbtiles_file_is_refused_untouched() {
     }
     // An empty file is one that is being made.
     fs::write(&path, "").unwrap();
+    assert!(matches!(Reader::open(&path), Err(MbtilesError::Empty { .. })));
     open(&path).close().unwrap();
 }
 

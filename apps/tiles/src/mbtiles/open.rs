@@ -58,7 +58,8 @@ pub(super) fn writable(path: &Path, options: &Options) -> Result<(Connection, Sc
 pub(super) fn readable(path: &Path) -> Result<(Connection, Schema), MbtilesError> {
     sqlite::readable(path, |file| {
         let schema = Schema::find(file).map_err(|error| MbtilesError::of(path, error))?;
-        schema.ok_or_else(|| no_tiles(path))
+        let is_empty = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+        schema.ok_or_else(|| if is_empty() { MbtilesError::Empty { path: path.to_owned() } } else { no_tiles(path) })
     })
 }
 

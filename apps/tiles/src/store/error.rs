@@ -21,6 +21,11 @@ pub enum StoreError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// It was being made when whoever made it was killed.
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is something else.
     NotMbtiles {
         /// The file.
@@ -129,6 +134,7 @@ impl StoreError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Open { .. } => "the folder has to exist, and both it and the file must be accessible",
+            Self::Empty { .. } => "run the `tiles get` that names it again",
             Self::NotMbtiles { .. } => "name another file",
             Self::NotPmtiles { .. } => "name another file; PMTiles of version 2 and before have to be made anew",
             Self::Unsupported { .. } => {
@@ -180,6 +186,7 @@ impl fmt::Display for StoreError {
         let at = |f: &mut fmt::Formatter<'_>, path: &Path, what: &str| write!(f, "{} {what}", path.display());
         match self {
             Self::Open { path, .. } => write!(f, "cannot open {}", path.display()),
+            Self::Empty { path } => at(f, path, "is empty: nothing was stored in it yet"),
             Self::NotMbtiles { path, what } => write!(f, "{} is no MBTiles file: {what}", path.display()),
             Self::NotPmtiles { path, what } => write!(f, "{} is no PMTiles file: {what}", path.display()),
             Self::Unsupported { path, what } => write!(f, "{} cannot be read: {what}", path.display()),
