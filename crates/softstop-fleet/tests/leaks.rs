@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use softstop_fleet::process::{Contain, Spec, levels, start};
+use softstop_fleet::process::{Contain, Spec, Tracing, levels, start};
 
 const KEEPER: &str = env!("CARGO_BIN_EXE_softstop-keeper");
 
@@ -41,10 +41,12 @@ fn hundreds_of_starts_leave_no_descriptor_no_child_no_thread_and_no_control_grou
 fn start_some() {
     for (level, works) in levels(Path::new(KEEPER)) {
         for program in if works.is_ok() { ["true", "sleep", "/no/such/program"].as_slice() } else { &[] } {
-            for _ in 0..5 {
+            for round in 0..5 {
                 let mut spec = Spec::new(program).args(["60"]);
                 spec.contain = Contain::At(level);
                 spec.trampoline = KEEPER.into();
+                // Every other one is followed.
+                spec.trace = (round % 2 == 0).then(Tracing::default);
                 let Ok(running) = start(&spec) else { continue };
                 if *program == "true" {
                     assert!(running.wait(Instant::now() + Duration::from_secs(20)).is_some(), "{level}");

@@ -74,6 +74,18 @@ pub struct Recorded {
     pub epoch: u32,
 }
 
+/// A call that was not made, because of [`Tracing::meddling`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Denied {
+    /// Its name.
+    pub call: &'static str,
+    /// The file as the program names it, or `socket:[number]`.
+    pub file: String,
+    /// How often [`Trace::aim`] had been called.
+    pub epoch: u32,
+}
+
 /// The following of one program, as long as that runs.
 #[derive(Clone)]
 pub struct Trace {
@@ -98,6 +110,7 @@ struct State {
     /// How many calls were made, and when the last.
     made: u64,
     last: Option<Instant>,
+    denied: Vec<Denied>,
     lost: Option<&'static str>,
     over: bool,
 }
@@ -159,6 +172,12 @@ impl Trace {
     #[must_use]
     pub fn calls(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.shared.lock().calls)
+    }
+
+    /// The calls that were not made, in order, the first hundred before each [`aim`](Self::aim) and after the last.
+    #[must_use]
+    pub fn denied(&self) -> Vec<Denied> {
+        self.shared.lock().denied.clone()
     }
 
     /// How many calls were made, and how long ago the last one was.
