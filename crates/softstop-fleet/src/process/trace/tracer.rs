@@ -34,6 +34,9 @@ const STOPPED_LOOK: Duration = Duration::from_millis(2);
 /// Added to the number of the signal in a stop at a call (`PTRACE_O_TRACESYSGOOD`).
 const AT_CALL: i32 = libc::SIGTRAP | 0x80;
 
+/// A stop by a signal, or the first one of who is new (`PTRACE_EVENT_STOP`, which not every libc names).
+const EVENT_STOP: i32 = 128;
+
 pub(super) struct Tracer {
     tracing: Tracing,
     shared: Arc<Shared>,
@@ -127,7 +130,7 @@ impl Tracer {
                 }
                 self.go_on(pid, None);
             }
-            libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => {
+            EVENT_STOP if signal != libc::SIGTRAP => {
                 self.threads.came(pid);
                 // What is told late is of a stop that was over before.
                 if self.group(pid).is_some_and(|group| self.continued.contains(&group)) {

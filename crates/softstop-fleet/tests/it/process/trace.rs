@@ -24,12 +24,15 @@ fn point(call: &str, nth: u32) -> Point {
 
 /// Python itself: what is found by the name may be a script that looks for it.
 fn python(script: &str) -> Spec {
+    spec(interpreter(), &["-S", "-B", "-c", script])
+}
+
+fn interpreter() -> &'static str {
     static FOUND: OnceLock<String> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
+    FOUND.get_or_init(|| {
         let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
         String::from_utf8(asked.stdout).unwrap().trim().to_owned()
-    });
-    spec(found, &["-S", "-B", "-c", script])
+    })
 }
 
 /// The program, held at this call.
@@ -67,10 +70,11 @@ fn every_call_is_recorded_as_strace_does() {
         "true",
         "echo a > x; mv x y; rm y",
         "(exec sh -c 'ls / | wc -l'); for i in 1 2 3; do sh -c :; done",
-        "python3 -S -c 'import subprocess; [subprocess.run([\"true\"]) for _ in range(3)]'",
-        "python3 -S -c 'import threading; t = [threading.Thread(target=print) for _ in range(4)]; [(x.start(), x.join()) for x in t]'",
+        "python3 -S -B -c 'import subprocess; [subprocess.run([\"true\"]) for _ in range(3)]'",
+        "python3 -S -B -c 'import threading; t = [threading.Thread(target=print) for _ in range(4)]; [(x.start(), x.join()) for x in t]'",
     ];
-    for program in programs {
+    for program in programs.map(|program| program.replace("python3", interpreter())) {
+        let program = program.as_str();
         let log = folder.path().join("log");
         let mut script = shell(program);
         script.cwd = Some(folder.path().to_owned());
