@@ -72,6 +72,8 @@ pub struct Recorded {
     pub telling: bool,
     /// How often [`Trace::aim`] had been called.
     pub epoch: u32,
+    /// When it was made.
+    pub at: Instant,
 }
 
 /// A call that was not made, because of [`Tracing::meddling`].
@@ -82,6 +84,8 @@ pub struct Denied {
     pub call: &'static str,
     /// The file as the program names it, or `socket:[number]`.
     pub file: String,
+    /// Whether it was because the disk is full.
+    pub disk_full: bool,
     /// How often [`Trace::aim`] had been called.
     pub epoch: u32,
 }

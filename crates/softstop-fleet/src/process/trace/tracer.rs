@@ -257,7 +257,8 @@ impl Tracer {
             if let Some(thread) = self.threads.known_mut(pid) {
                 thread.within = Within::Denied { result, argument };
             }
-            self.note_denied(call, kind::named(pid, call, &regs), epoch);
+            let file = kind::named(pid, call, &regs);
+            self.note_denied(Denied { call, file, disk_full: result < 0, epoch });
             // On no file the kernel does nothing. That its number is changed to none is not possible everywhere.
             let mut regs = regs;
             regs.set_first_argument(u64::MAX);
@@ -266,10 +267,10 @@ impl Tracer {
         Ok(())
     }
 
-    fn note_denied(&self, call: &'static str, file: String, epoch: u32) {
+    fn note_denied(&self, denied: Denied) {
         let mut state = self.shared.lock();
-        if state.denied.iter().filter(|denied| denied.epoch == epoch).count() < MOST_DENIED {
-            state.denied.push(Denied { call, file, epoch });
+        if state.denied.iter().filter(|other| other.epoch == denied.epoch).count() < MOST_DENIED {
+            state.denied.push(denied);
         }
     }
 
@@ -279,7 +280,8 @@ impl Tracer {
         let (process, in_process, group) = (thread.process, thread.number, thread.group);
         let mut state = self.shared.lock();
         state.made += 1;
-        state.last = Some(Instant::now());
+        let at = Instant::now();
+        state.last = Some(at);
         let epoch = state.epoch;
         if thread.epoch != epoch {
             thread.counts.clear();
@@ -303,7 +305,7 @@ impl Tracer {
             if maps_code {
                 self.code.remove(&group);
             }
-            let made = Recorded { call, nth, process, thread: in_process, site, telling, epoch };
+            let made = Recorded { call, nth, process, thread: in_process, site, telling, epoch, at };
             self.shared.lock().calls.push(made);
         }
         is_aim

@@ -1,10 +1,10 @@
 //! System calls that are followed, and threads that are held at one.
 
-use std::{collections::BTreeMap, fs, process::Command, sync::OnceLock, time::Instant};
+use std::{collections::BTreeMap, fs, process::Command, time::Instant};
 
 use softstop_fleet::process::{Meddling, Point, Recorded, Running, Signal, Spec, Target, Tracing};
 
-use crate::support::{LONG, at, available, await_line, run, shell, soon, spec, status_of, until, written};
+use crate::support::{LONG, at, available, await_line, interpreter, run, shell, soon, spec, status_of, until, written};
 
 fn followed(mut spec: Spec, tracing: Tracing) -> Spec {
     spec.trace = Some(tracing);
@@ -22,17 +22,8 @@ fn point(call: &str, nth: u32) -> Point {
     Point { call: call.to_owned(), nth, process: 1, thread: 1 }
 }
 
-/// Python itself: what is found by the name may be a script that looks for it.
 fn python(script: &str) -> Spec {
     spec(interpreter(), &["-S", "-B", "-c", script])
-}
-
-fn interpreter() -> &'static str {
-    static FOUND: OnceLock<String> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
-        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
-    })
 }
 
 /// The program, held at this call.
