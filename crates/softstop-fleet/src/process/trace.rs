@@ -23,7 +23,7 @@ mod tracer;
 use std::{
     fmt, io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -94,6 +94,7 @@ pub struct Denied {
 #[derive(Clone)]
 pub struct Trace {
     shared: Arc<Shared>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 #[derive(Default)]
@@ -124,7 +125,7 @@ impl Trace {
     pub(super) fn begin(pid: u32, tracing: Tracing) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.lock().aim.clone_from(&tracing.hold_at);
-        let trace = Self { shared: Arc::clone(&shared) };
+        let trace = Self { shared: Arc::clone(&shared), thread: Arc::default() };
         let (tell, told) = mpsc::sync_channel(1);
         // All ptrace calls have to come from the thread that attached (ptrace(2)), and waits there are for its own alone.
         let body = move || {
@@ -138,7 +139,8 @@ impl Trace {
             }
             shared.change(|state| state.over = true);
         };
-        thread::Builder::new().name("softstop trace".to_owned()).spawn(body)?;
+        let thread = thread::Builder::new().name("softstop trace".to_owned()).spawn(body)?;
+        *trace.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         told.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map(|()| trace)
     }
 
@@ -206,6 +208,10 @@ impl Trace {
                 return false;
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
         }
         true
     }
