@@ -63,7 +63,7 @@ pub use sockets::Listener;
 pub use spec::{Contain, Input, Sink, Spec};
 pub use squeeze::{Squeeze, Squeezed};
 pub use start::{levels, start, start_inside, strongest};
-pub use trace::{Meddling, Point, Recorded, Trace, Tracing};
+pub use trace::{Denied, Meddling, Point, Recorded, Trace, Tracing};
 pub(crate) use trampoline::OURSELVES;
 pub use tree::Process;
 pub use watch::{Exit, Seen, Usage};

@@ -23,7 +23,7 @@ mod tracer;
 use std::{
     fmt, io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -72,12 +72,29 @@ pub struct Recorded {
     pub telling: bool,
     /// How often [`Trace::aim`] had been called.
     pub epoch: u32,
+    /// When it was made.
+    pub at: Instant,
+}
+
+/// A call that was not made, because of [`Tracing::meddling`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Denied {
+    /// Its name.
+    pub call: &'static str,
+    /// The file as the program names it, or `socket:[number]`.
+    pub file: String,
+    /// Whether it was because the disk is full.
+    pub disk_full: bool,
+    /// How often [`Trace::aim`] had been called.
+    pub epoch: u32,
 }
 
 /// The following of one program, as long as that runs.
 #[derive(Clone)]
 pub struct Trace {
     shared: Arc<Shared>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 #[derive(Default)]
@@ -98,6 +115,7 @@ struct State {
     /// How many calls were made, and when the last.
     made: u64,
     last: Option<Instant>,
+    denied: Vec<Denied>,
     lost: Option<&'static str>,
     over: bool,
 }
@@ -107,7 +125,7 @@ impl Trace {
     pub(super) fn begin(pid: u32, tracing: Tracing) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.lock().aim.clone_from(&tracing.hold_at);
-        let trace = Self { shared: Arc::clone(&shared) };
+        let trace = Self { shared: Arc::clone(&shared), thread: Arc::default() };
         let (tell, told) = mpsc::sync_channel(1);
         // All ptrace calls have to come from the thread that attached (ptrace(2)), and waits there are for its own alone.
         let body = move || {
@@ -121,7 +139,8 @@ impl Trace {
             }
             shared.change(|state| state.over = true);
         };
-        thread::Builder::new().name("softstop trace".to_owned()).spawn(body)?;
+        let thread = thread::Builder::new().name("softstop trace".to_owned()).spawn(body)?;
+        *trace.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         told.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map(|()| trace)
     }
 
@@ -161,6 +180,12 @@ impl Trace {
         std::mem::take(&mut self.shared.lock().calls)
     }
 
+    /// The calls that were not made, in order, the first hundred before each [`aim`](Self::aim) and after the last.
+    #[must_use]
+    pub fn denied(&self) -> Vec<Denied> {
+        self.shared.lock().denied.clone()
+    }
+
     /// How many calls were made, and how long ago the last one was.
     #[must_use]
     pub fn activity(&self) -> (u64, Option<Duration>) {
@@ -183,6 +208,10 @@ impl Trace {
                 return false;
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
         }
         true
     }

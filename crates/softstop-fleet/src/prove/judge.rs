@@ -17,6 +17,8 @@
 //! Who writes to a stdout that nobody reads is ended by SIGPIPE or told EPIPE. To end by SIGPIPE (or with 141) is then as good as to end by
 //! the signal, and what a language says of EPIPE on its stderr, and the status that follows, is a warning; all else holds. After a hang-up
 //! nothing of what it writes is seen, so the response is not judged either, and there are no lines.
+//!
+//! Where the disk was full and a file could not be written after the first signal, exit status 0 is a failure, and any other is right.
 
 use super::{
     packs::Lines,
@@ -240,6 +242,12 @@ impl Judging<'_> {
         };
         let ended = match self.seen.exit {
             Exit::Forced => return None,
+            Exit::Status(status) if let Some(file) = &self.seen.unsaved => {
+                let text = format!("exit status 0 after {}, though {file} could not be written", self.sent);
+                let hint = "look at what each write, flush, fsync and close of a save returns, and end with a status of its own";
+                let kind = "exit: 0 after a failed save".to_owned();
+                return (status == 0).then(|| Finding { kind, ..finding(Rule::Exit, Severity::Failure, text, hint) });
+            }
             _ if self.rules.exit.iter().any(allowed) => return None,
             ended => ended.to_string(),
         };

@@ -19,6 +19,7 @@ pub(crate) fn good(line: &str) -> Observation {
         planned: Planned { replay, origin: Origin::Random },
         timed: true,
         faults: Vec::new(),
+        unsaved: None,
         loaded: false,
         milestones: Milestones { handler: Some(ms(40)), output: Some(ms(45)), listening: None, ready: Some(ms(50)) },
         ladder: Ladder {

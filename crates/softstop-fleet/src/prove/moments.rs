@@ -47,6 +47,8 @@ pub struct Call {
     pub site: u64,
     /// Whether it changes what others can see: between two such calls a program can be caught in the middle.
     pub telling: bool,
+    /// Whether it came before the program had said what the signal shall do, so that it could not be blamed for much.
+    pub early: bool,
     /// Whether it came after the rehearsal had been asked to stop.
     pub stopping: bool,
 }
@@ -254,6 +256,16 @@ impl Planner<'_> {
     }
 }
 
+/// At most so many of the calls, those before the handler a quarter of them unless there are few others.
+pub fn thin<'a>(calls: &[&'a Call], most: usize) -> Vec<&'a Call> {
+    let (early, others): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.early);
+    let least_early = early.len().min(most / 4);
+    let others = most_telling(&others, most - least_early);
+    let mut kept = most_telling(&early, most - others.len());
+    kept.extend(others);
+    kept
+}
+
 /// At most so many of the calls, in their order, the most telling first:
 ///
 /// 1. calls that change what others can see, each place in the program once;
@@ -263,7 +275,7 @@ impl Planner<'_> {
 ///
 /// Where a group does not fit whole, what is kept of it lies evenly over the run. What is in no group is left out: it repeats what was
 /// seen.
-pub fn thin<'a>(calls: &[&'a Call], most: usize) -> Vec<&'a Call> {
+fn most_telling<'a>(calls: &[&'a Call], most: usize) -> Vec<&'a Call> {
     let mut sites = BTreeSet::new();
     let new_site: Vec<bool> = calls.iter().map(|call| sites.insert((call.process, &call.call, call.site))).collect();
     let name = |call: &'a Call| (call.process, call.thread, call.call.as_str(), call.stopping);

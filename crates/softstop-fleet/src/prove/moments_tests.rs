@@ -17,7 +17,16 @@ pub(crate) fn rehearsal() -> Rehearsal {
         let nth = counts.entry((name.to_owned(), thread)).or_insert(0);
         *nth += 1;
         let telling = !["read", "mmap", "futex"].contains(&name);
-        calls.push(Call { call: name.to_owned(), nth: *nth, process: 1, thread, site, telling, stopping });
+        calls.push(Call {
+            call: name.to_owned(),
+            nth: *nth,
+            process: 1,
+            thread,
+            site,
+            telling,
+            early: false,
+            stopping,
+        });
     };
     call("execve", 1, 1, false);
     for at in 0..50 {
@@ -135,6 +144,21 @@ fn stated_trials_repeat_what_is_not_drawn() {
     assert_eq!(plan.len(), 40);
     assert_eq!(plan[0].replay.at, plan[20].replay.at);
     assert_ne!(plan[0].replay.seed, plan[20].replay.seed);
+}
+
+#[test]
+fn calls_before_the_handler_take_a_quarter_unless_there_are_few_others() {
+    let call = |nth, early| Call { nth, early, telling: true, site: nth.into(), ..rehearsal().calls[0].clone() };
+    let kept = |early: u32, late: u32, most| {
+        let calls: Vec<Call> =
+            (0..early).map(|nth| call(nth, true)).chain((0..late).map(|nth| call(nth, false))).collect();
+        let kept = thin(&calls.iter().collect::<Vec<_>>(), most);
+        (kept.iter().filter(|call| call.early).count(), kept.iter().filter(|call| !call.early).count())
+    };
+
+    assert_eq!(kept(1000, 30, 20), (5, 15));
+    assert_eq!(kept(1000, 3, 20), (17, 3));
+    assert_eq!(kept(2, 1000, 20), (2, 18));
 }
 
 #[test]

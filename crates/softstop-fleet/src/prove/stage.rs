@@ -28,8 +28,8 @@ use super::{
 };
 use crate::process::{self, Contain, Level, Namespaces, Recorded, Running, Spec, StartError, Trace, Tracing};
 
-/// The recorded system calls of a trial, or why there are none.
-type Calls = Result<Vec<Recorded>, String>;
+/// When a trial began and its recorded system calls, or why there are none.
+type Calls = Result<(Instant, Vec<Recorded>), String>;
 
 /// How long what is left may take to be gone after the main process: what is still there then is left behind.
 const GRACE: Duration = Duration::from_millis(200);
@@ -224,6 +224,7 @@ impl<'a> Theatre<'a> {
         });
         let load_said = load.map(|load| ended(load, COMMAND));
         let leftovers = forced.unwrap_or_else(|| trial.leftovers(&before));
+        let unsaved = trial.called_faults(&planned.replay.faults);
         let trace = trial.running.trace();
         let calls = match trace.and_then(Trace::lost) {
             // What it did says nothing: as if the moment had not come.
@@ -231,13 +232,14 @@ impl<'a> Theatre<'a> {
                 trial.sent.clear();
                 Err(why.to_owned())
             }
-            None => Ok(trace.map(Trace::calls).unwrap_or_default()),
+            None => Ok((trial.running.began(), trace.map(Trace::calls).unwrap_or_default())),
         };
         let mut observation = Observation {
             planned: planned.clone(),
             sent: std::mem::take(&mut trial.sent),
             timed: trial.timed,
             faults: std::mem::take(&mut trial.faults),
+            unsaved,
             loaded: load_said.is_some(),
             milestones: trial.milestones,
             ladder: trial.ladder,

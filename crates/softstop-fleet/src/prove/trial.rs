@@ -247,6 +247,8 @@ pub struct Observation {
     pub timed: bool,
     /// What became of its faults; may be empty.
     pub faults: Vec<Made>,
+    /// The file that it could not write after the first signal, for lack of space.
+    pub unsaved: Option<String>,
     /// Whether a load was on when the first signal came.
     pub loaded: bool,
     /// The states it went through.

@@ -67,6 +67,7 @@ fn imagined(planned: Planned, draw: &mut Draw) -> Observation {
     let mut seen = Observation {
         timed: planned.origin != Origin::Syscall,
         faults: Vec::new(),
+        unsaved: None,
         loaded: false,
         milestones,
         ladder: Ladder { delivered: Some(at + ms(0.1)), ..Ladder::default() },

@@ -3,6 +3,8 @@
 use std::{
     os::unix::process::ExitStatusExt,
     path::PathBuf,
+    process::Command,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -72,4 +74,13 @@ pub(crate) fn status_of(running: &Running) -> (Option<i32>, Option<i32>) {
     let exit = running.wait(soon()).expect("the program ends");
     let status = exit.status.expect("the keeper has told it");
     (status.code(), status.signal())
+}
+
+/// Python itself: what is found by the name may be a script that looks for it.
+pub(crate) fn interpreter() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
+    })
 }

@@ -75,6 +75,12 @@ pub(super) fn object(pid: Pid, call: &str, regs: &Regs) -> u64 {
     hash.finish()
 }
 
+/// The file that a call writes to, as it is named where the program is.
+pub(super) fn named(pid: Pid, call: &str, regs: &Regs) -> String {
+    let path = fs::read_link(link(pid, regs.argument(written(call).unwrap_or(0)))).unwrap_or_default();
+    path.to_string_lossy().into_owned()
+}
+
 fn link(pid: Pid, file: u64) -> PathBuf {
     // Of what a program passes, the kernel takes 32 bits.
     PathBuf::from(format!("/proc/{pid}/fd/{}", file & u64::from(u32::MAX)))

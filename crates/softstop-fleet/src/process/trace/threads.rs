@@ -47,7 +47,11 @@ struct Process {
 }
 
 impl Threads {
-    pub(super) fn known(&mut self, pid: Pid) -> Option<&mut Thread> {
+    pub(super) fn known(&self, pid: Pid) -> Option<&Thread> {
+        self.threads.get(&pid)
+    }
+
+    pub(super) fn known_mut(&mut self, pid: Pid) -> Option<&mut Thread> {
         self.threads.get_mut(&pid)
     }
 
@@ -84,7 +88,7 @@ impl Threads {
         if former != pid {
             self.threads.remove(&former);
         }
-        if let Some(thread) = self.known(pid) {
+        if let Some(thread) = self.known_mut(pid) {
             thread.within = Within::Call;
         }
     }
@@ -92,10 +96,6 @@ impl Threads {
     pub(super) fn gone(&mut self, pid: Pid) {
         self.threads.remove(&pid);
         self.processes.remove(&pid);
-    }
-
-    pub(super) fn of(&self, group: Pid) -> Vec<Pid> {
-        self.threads.iter().filter(|(_, thread)| thread.group == group).map(|(pid, _)| *pid).collect()
     }
 }
 

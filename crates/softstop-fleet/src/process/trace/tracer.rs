@@ -1,7 +1,7 @@
 //! The thread that follows a program: it waits for whoever stops, looks, and lets him go on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 use syscalls::Sysno;
 
 use super::{
-    Recorded, Shared, Tracing, kind,
+    Denied, Recorded, Shared, Tracing, kind,
     meddle::Meddler,
     memory::Code,
     regs::Regs,
@@ -28,10 +28,14 @@ use super::{
 
 /// What is recorded at most; who calls more often repeats himself.
 const MOST_CALLS: usize = 100_000;
+const MOST_DENIED: usize = 100;
 /// How often who was stopped by a signal is asked whether he may go on.
 const STOPPED_LOOK: Duration = Duration::from_millis(2);
 /// Added to the number of the signal in a stop at a call (`PTRACE_O_TRACESYSGOOD`).
 const AT_CALL: i32 = libc::SIGTRAP | 0x80;
+
+/// A stop by a signal, or the first one of who is new (`PTRACE_EVENT_STOP`, which not every libc names).
+const EVENT_STOP: i32 = 128;
 
 pub(super) struct Tracer {
     tracing: Tracing,
@@ -43,6 +47,8 @@ pub(super) struct Tracer {
     begun: bool,
     /// Who was stopped by a signal, and waits for SIGCONT.
     stopped: Vec<Pid>,
+    /// The processes whose latest stop is over: SIGCONT was delivered to one of their threads.
+    continued: BTreeSet<Pid>,
 }
 
 impl Tracer {
@@ -59,7 +65,16 @@ impl Tracer {
         let mut threads = Threads::default();
         threads.add(pid);
         let meddler = Meddler::new(&tracing.meddling);
-        Ok(Self { tracing, shared, threads, meddler, code: BTreeMap::new(), begun: false, stopped: Vec::new() })
+        Ok(Self {
+            tracing,
+            shared,
+            threads,
+            meddler,
+            code: BTreeMap::new(),
+            begun: false,
+            stopped: Vec::new(),
+            continued: BTreeSet::new(),
+        })
     }
 
     /// Follows until nobody is left who could be.
@@ -92,6 +107,7 @@ impl Tracer {
         if !libc::WIFSTOPPED(status) {
             self.threads.gone(pid);
             self.code.remove(&pid);
+            self.continued.remove(&pid);
             self.stopped.retain(|stopped| *stopped != pid);
             return;
         }
@@ -114,10 +130,15 @@ impl Tracer {
                 }
                 self.go_on(pid, None);
             }
-            libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => {
+            EVENT_STOP if signal != libc::SIGTRAP => {
                 self.threads.came(pid);
-                self.stopped.push(pid);
-                self.look_at_stopped();
+                // What is told late is of a stop that was over before.
+                if self.group(pid).is_some_and(|group| self.continued.contains(&group)) {
+                    self.go_on(pid, None);
+                } else {
+                    self.stopped.push(pid);
+                    self.look_at_stopped();
+                }
             }
             _ => {
                 self.threads.came(pid);
@@ -145,6 +166,18 @@ impl Tracer {
     fn deliver(&mut self, pid: Pid, number: i32) {
         self.threads.came(pid);
         let signal = Signal::try_from(number).ok();
+        if let Some(group) = self.group(pid) {
+            match signal {
+                Some(Signal::SIGCONT) => {
+                    self.continued.insert(group);
+                    self.let_go_all(&[group]);
+                }
+                Some(Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) => {
+                    self.continued.remove(&group);
+                }
+                _ => {}
+            }
+        }
         if signal.is_none() {
             self.shared.change(|state| {
                 state.lost.get_or_insert("it uses real-time signals, which cannot be handed on");
@@ -168,19 +201,28 @@ impl Tracer {
     fn look_at_stopped(&mut self) {
         let leaving = self.shared.lock().leaving;
         let may_go: Vec<Pid> = self.stopped.iter().copied().filter(|pid| leaving || is_continued(*pid)).collect();
-        // One of its threads takes the signal, and is not asked first.
-        let groups: Vec<Pid> = may_go.iter().filter_map(|pid| Some(self.threads.known(*pid)?.group)).collect();
-        let threads = groups.into_iter().flat_map(|group| self.threads.of(group)).chain(may_go);
-        for pid in threads.collect::<Vec<_>>() {
-            if let Some(at) = self.stopped.iter().position(|stopped| *stopped == pid) {
-                self.stopped.swap_remove(at);
-                self.go_on(pid, None);
-            }
+        // One of its threads takes the signal, so the others are not asked.
+        let groups: Vec<Pid> = may_go.iter().filter_map(|pid| self.group(*pid)).collect();
+        self.let_go_all(&groups);
+    }
+
+    /// Lets whoever of these processes was stopped by a signal go on.
+    fn let_go_all(&mut self, groups: &[Pid]) {
+        let stopped = std::mem::take(&mut self.stopped);
+        let is_meant = |pid: &Pid| self.threads.known(*pid).is_none_or(|thread| groups.contains(&thread.group));
+        let (going, staying) = stopped.into_iter().partition::<Vec<_>, _>(is_meant);
+        self.stopped = staying;
+        for pid in going {
+            self.go_on(pid, None);
         }
     }
 
+    fn group(&self, pid: Pid) -> Option<Pid> {
+        self.threads.known(pid).map(|thread| thread.group)
+    }
+
     fn at_call(&mut self, pid: Pid) -> nix::Result<()> {
-        let Some(thread) = self.threads.known(pid) else { return Ok(()) };
+        let Some(thread) = self.threads.known_mut(pid) else { return Ok(()) };
         match thread.within {
             Within::Program => {
                 thread.within = Within::Call;
@@ -212,9 +254,11 @@ impl Tracer {
         let epoch = self.shared.lock().epoch;
         if let Some(result) = self.meddler.instead(pid, call, &regs, epoch) {
             let argument = regs.argument(0);
-            if let Some(thread) = self.threads.known(pid) {
+            if let Some(thread) = self.threads.known_mut(pid) {
                 thread.within = Within::Denied { result, argument };
             }
+            let file = kind::named(pid, call, &regs);
+            self.note_denied(Denied { call, file, disk_full: result < 0, epoch });
             // On no file the kernel does nothing. That its number is changed to none is not possible everywhere.
             let mut regs = regs;
             regs.set_first_argument(u64::MAX);
@@ -223,13 +267,21 @@ impl Tracer {
         Ok(())
     }
 
+    fn note_denied(&self, denied: Denied) {
+        let mut state = self.shared.lock();
+        if state.denied.iter().filter(|other| other.epoch == denied.epoch).count() < MOST_DENIED {
+            state.denied.push(denied);
+        }
+    }
+
     /// Counts a call, and writes it down; whether it is the one that was aimed at.
     fn count(&mut self, pid: Pid, call: &'static str, number: usize, regs: &Regs) -> bool {
-        let Some(thread) = self.threads.known(pid) else { return false };
+        let Some(thread) = self.threads.known_mut(pid) else { return false };
         let (process, in_process, group) = (thread.process, thread.number, thread.group);
         let mut state = self.shared.lock();
         state.made += 1;
-        state.last = Some(Instant::now());
+        let at = Instant::now();
+        state.last = Some(at);
         let epoch = state.epoch;
         if thread.epoch != epoch {
             thread.counts.clear();
@@ -253,7 +305,7 @@ impl Tracer {
             if maps_code {
                 self.code.remove(&group);
             }
-            let made = Recorded { call, nth, process, thread: in_process, site, telling, epoch };
+            let made = Recorded { call, nth, process, thread: in_process, site, telling, epoch, at };
             self.shared.lock().calls.push(made);
         }
         is_aim

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::{Theatre, live::Trial};
 use crate::{
-    process::{Meddling, Point, Recorded, Tracing},
+    process::{Meddling, Point, Recorded, Trace, Tracing},
     prove::{
         moments::Call,
         replay::{Act, Edge, Fault, Moment, Replay, Signal, When},
-        trial::{Exit, Origin, Planned},
+        trial::{Exit, Made, Origin, Planned},
+        watch::LOOK,
     },
 };
 
@@ -49,7 +50,11 @@ impl Theatre<'_> {
         let replay = Replay::new(signal, Moment::Edge(Edge::Ready, WHILE_READY));
         let planned = Planned { replay, origin: Origin::Syscall };
         let (seen, calls) = self.play_recorded(&planned).map_err(|error| error.0)?;
-        let calls = calls?.into_iter().map(Call::from).collect();
+        let states = [seen.milestones.handler, seen.milestones.ready];
+        let (began, calls) = calls?;
+        // A state is seen a little after it was reached.
+        let able = states.into_iter().flatten().min().map(|able| began + able.saturating_sub(2 * LOOK));
+        let calls = calls.into_iter().map(|made| call(made, able)).collect();
         // One that has done its work before it is asked to stop was seen whole.
         if seen.signalled().is_some() || seen.exit == Exit::Status(0) {
             Ok(calls)
@@ -106,6 +111,31 @@ impl Trial<'_> {
         }
     }
 
+    /// What became of the faults in its system calls, once it has ended; the file that could not be written after the first signal.
+    pub(super) fn called_faults(&mut self, faults: &[Fault]) -> Option<String> {
+        let denied = self.running.trace().map(Trace::denied).unwrap_or_default();
+        let mut unsaved = None;
+        for fault in faults {
+            let (how, why_not) = match fault {
+                Fault::DiskFull(_) => ("writes to files failed", "it did not write to files so often"),
+                Fault::SilentPeer => {
+                    ("what it sent went nowhere", "after the signal it sent nothing over connections of its own")
+                }
+                Fault::StoppedChild | Fault::Cpu(_) => continue,
+            };
+            let is_full = matches!(fault, Fault::DiskFull(_));
+            let mut struck = denied.iter().filter(|denied| denied.disk_full == is_full);
+            let first = struck.next();
+            let how = first.map(|_| how.to_owned()).ok_or_else(|| why_not.to_owned());
+            self.faults.push(Made { fault: *fault, how });
+            if is_full {
+                unsaved =
+                    first.into_iter().chain(struck).find(|denied| denied.epoch > 0).map(|denied| denied.file.clone());
+            }
+        }
+        unsaved
+    }
+
     /// No moment of the trial is a call any more.
     pub(super) fn unfollow(&self) {
         if let Some(trace) = self.running.trace().filter(|_| !self.followed) {
@@ -115,16 +145,16 @@ impl Trial<'_> {
     }
 }
 
-impl From<Recorded> for Call {
-    fn from(made: Recorded) -> Self {
-        Self {
-            call: made.call.to_owned(),
-            nth: made.nth,
-            process: made.process,
-            thread: made.thread,
-            site: made.site,
-            telling: made.telling,
-            stopping: made.epoch > 0,
-        }
+/// As the planner sees it; `able`: when the program could first act upon a signal.
+fn call(made: Recorded, able: Option<Instant>) -> Call {
+    Call {
+        call: made.call.to_owned(),
+        nth: made.nth,
+        process: made.process,
+        thread: made.thread,
+        site: made.site,
+        telling: made.telling,
+        early: able.is_some_and(|able| made.at < able),
+        stopping: made.epoch > 0,
     }
 }

@@ -26,8 +26,8 @@ impl Trial<'_> {
                     Err(error) => Err(error.to_string()),
                 },
                 Fault::Cpu(_) => Err("all of a processor is no fault".to_owned()),
-                Fault::StoppedChild => continue,
-                Fault::DiskFull(_) | Fault::SilentPeer => Ok("in its system calls, by ptrace".to_owned()),
+                // Made later: one with the first act, the others when a call comes by that they are for.
+                Fault::StoppedChild | Fault::DiskFull(_) | Fault::SilentPeer => continue,
             };
             self.faults.push(Made { fault: *fault, how });
         }

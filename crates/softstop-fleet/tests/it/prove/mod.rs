@@ -1,5 +1,6 @@
 //! `softstop_fleet::prove`, against small programs of which it is known what they do.
 
+mod calls;
 mod data;
 mod deeds;
 mod faults;
