@@ -108,7 +108,8 @@ fn load_check_and_readiness_are_where_the_program_is_and_many_at_once() {
 fn each_trial_has_a_folder_for_its_data_that_goes_with_it() {
     let shell = |script: &str| format!("[sh, -c, \"{script}\"]");
     let program = Program::new("");
-    let keeps = "test ! -e {data}/a || exit 9; test -e {data}/seed || exit 8; echo 1 > {data}/a; echo ready; exec sleep 9";
+    let keeps =
+        "test ! -e {data}/a || exit 9; test -e {data}/seed || exit 8; echo 1 > {data}/a; echo ready; exec sleep 9";
 
     let verdict = program.prove(&format!(
         "command: {}\nprepare: {}\ncheck: {}\nresume: {{command: {}}}\ntrials: 20\nbudget: 30s\nmoments: [edges]\n",
