@@ -35,7 +35,8 @@ pub struct Namespaces {
     ///
     /// The program does not see what lies below them, itself included, but for what is in `keep`.
     pub private: Vec<PathBuf>,
-    /// Files and folders below a private folder that stay where they are, shared with everybody.
+    /// Files and folders below a private folder that stay where they are, shared with everybody. What does not exist is left out.
+    /// Each is a mount, so it cannot be removed, nor another renamed over it; what lies in it can.
     pub keep: Vec<PathBuf>,
     /// System V shared memory, message queues and semaphores, and POSIX message queues.
     pub ipc: bool,
@@ -116,8 +117,10 @@ impl Namespaces {
             let mounted = mount("proc", "/proc", "proc", flags, None);
             mounted.map_err(io::Error::from).map_err(Failure::new(Step::Mount, "/proc"))?;
         }
-        let kept: Vec<(&PathBuf, OwnedFd)> =
-            self.keep.iter().map(|path| Ok((path, hold(path)?))).collect::<Result<_, _>>()?;
+        let mut kept = Vec::new();
+        for path in &self.keep {
+            kept.extend(hold(path)?.map(|held| (path, held)));
+        }
         for folder in &self.private {
             cover(folder).map_err(Failure::new(Step::Mount, folder))?;
         }
@@ -182,10 +185,13 @@ fn cover(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A handle by which a path is found again after it was covered.
-fn hold(path: &Path) -> Result<OwnedFd, Failure> {
-    let held = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    held.map_err(io::Error::from).map_err(Failure::new(Step::Mount, path))
+/// A handle by which a path is found again after it was covered; none if there is no such path.
+fn hold(path: &Path) -> Result<Option<OwnedFd>, Failure> {
+    match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(held) => Ok(Some(held)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(Failure::new(Step::Mount, path)(error.into())),
+    }
 }
 
 /// Mounts what was held at its old place in the empty file system.

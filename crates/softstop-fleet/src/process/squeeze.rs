@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -22,6 +22,8 @@ const QUOTA_PERIOD_US: u32 = 100_000;
 const FREEZE_PERIOD: Duration = Duration::from_millis(10);
 /// How often its processes are stopped; each time all of `/proc` is read.
 const STOP_PERIOD: Duration = Duration::from_millis(40);
+/// It is not held longer in one go.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
 /// How a program is kept from the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,11 +83,15 @@ impl Squeezed {
         let ended = Arc::clone(&end);
         let runs = period * percent / 100;
         let cycle = move || {
+            let mut ran = runs;
             while !ended.load(Ordering::Relaxed) {
                 brake.hold();
-                thread::park_timeout(period - runs);
+                // On a busy machine we wake late; what it ran too long it waits the longer.
+                thread::park_timeout((ran * (100 - percent) / percent).min(LONGEST_HOLD));
+                let began = Instant::now();
                 brake.release();
                 thread::park_timeout(runs);
+                ran = began.elapsed();
             }
         };
         let thread = thread::Builder::new().name("softstop squeeze".to_owned()).spawn(cycle)?;

@@ -178,6 +178,32 @@ fn the_ways_to_end_are_held_apart() {
 }
 
 #[test]
+fn who_lost_its_reader_may_end_by_it_and_is_only_warned_of_what_it_says() {
+    let line = "close-stdout at ready, TERM 1ms later";
+    let ended = |exit| judged(&Observation { exit, ..good(line) });
+    assert_eq!(ended(Exit::Signal(13)), []);
+    assert_eq!(ended(Exit::Status(141)), []);
+    assert_eq!(ended(Exit::Status(1)), [(Rule::Exit, Severity::Warning)]);
+
+    let failures = |seen: &Observation| {
+        let found = judged(seen).into_iter().filter(|(_, severity)| *severity == Severity::Failure);
+        found.map(|(rule, _)| rule).collect::<Vec<_>>()
+    };
+    let left = [Rule::Orphans, Rule::Ports, Rule::Files, Rule::Locks, Rule::Load, Rule::Check, Rule::Resume];
+    assert_eq!(failures(&bad(line)), left);
+    assert!(!counts(Rule::Exit, &good(line)) && counts(Rule::Files, &good(line)));
+}
+
+#[test]
+fn what_cannot_be_seen_after_a_hang_up_is_not_judged() {
+    let mut seen = good("hang-up at ready");
+    (seen.ladder.acted, seen.ladder.exited) = (Some(ms(1600)), Some(ms(1600)));
+
+    assert_eq!(judged(&seen), []);
+    assert!(!counts(Rule::Response, &seen) && counts(Rule::Exit, &seen));
+}
+
+#[test]
 fn a_slow_response_counts_where_times_do() {
     let mut seen = good("TERM at ready");
     (seen.ladder.acted, seen.ladder.exited) = (Some(ms(550)), Some(ms(560)));

@@ -206,7 +206,8 @@ impl Planner<'_> {
 
     /// At calls of the cleanup it is the second act that comes there, where there is one.
     fn calls(&self, most: usize) -> Vec<Planned> {
-        let pairs: Vec<&Pattern> = self.pairs().collect();
+        // What asks nothing to stop is followed by no cleanup.
+        let pairs: Vec<&Pattern> = self.pairs().filter(|pattern| pattern.first.deed.signal().is_some()).collect();
         let calls: Vec<&Call> =
             self.rehearsal.calls.iter().filter(|call| !call.stopping || !pairs.is_empty()).collect();
         let planned = thin(&calls, most).into_iter().enumerate().map(|(at, call)| {

@@ -68,6 +68,20 @@ fn nothing_said_gives_something_of_everything() {
 }
 
 #[test]
+fn nothing_is_placed_in_a_cleanup_that_does_not_begin_or_cannot_be_seen() {
+    let signals = ["close-stdout+TERM", "hang-up+TERM", "INT+INT"].map(|pattern| pattern.parse().unwrap()).to_vec();
+    let moments = vec![Moments::Edges, Moments::Syscalls { at_most: 50 }];
+    let scenario = Scenario { signals, moments, ..Scenario::default() };
+
+    let lines = lines(&plan(&scenario, &rehearsal(), 200));
+
+    let has = |begin: &str, end: &str| lines.iter().any(|line| line.starts_with(begin) && line.contains(end));
+    assert!(!has("close-stdout", "at acted") && !has("close-stdout", "at renameat2") && !has("hang-up", "at acted"));
+    assert!(has("close-stdout at ready, TERM 4ms later", "") && has("hang-up at ready, TERM at", "pid1"));
+    assert!(has("INT at ready, INT at acted", ""), "{}", lines.join("\n"));
+}
+
+#[test]
 fn the_number_of_trials_follows_budget_and_speed() {
     let scenario = Scenario::default();
     let slow = |took| Rehearsal { took, ..rehearsal() };

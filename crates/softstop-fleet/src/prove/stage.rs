@@ -61,7 +61,7 @@ impl Stage {
         let needed = needs::of(scenario);
         let covered = |folder: &&String| {
             let folder = Path::new(folder.as_str());
-            folder.is_dir() && needed.iter().all(|path| path != folder)
+            folder.is_dir() && needs::may_be_covered(&needed, folder)
         };
         let private: Vec<PathBuf> = match scenario.isolation.files {
             Wish::Off => Vec::new(),

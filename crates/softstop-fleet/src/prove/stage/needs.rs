@@ -8,8 +8,8 @@ use std::{
 use crate::prove::scenario::{Ready, Scenario};
 
 /// Variables that name where interpreters find what they run.
-const PATHS: [&str; 7] =
-    ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "NODE_PATH", "LD_LIBRARY_PATH", "CLASSPATH", "GEM_PATH"];
+const PATHS: [&str; 8] =
+    ["PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "NODE_PATH", "LD_LIBRARY_PATH", "CLASSPATH", "GEM_PATH"];
 
 /// The paths that the commands of a scenario name and that exist, the working folder, and what interpreters look into.
 pub(super) fn of(scenario: &Scenario) -> Vec<PathBuf> {
@@ -51,6 +51,12 @@ fn found(program: &str) -> Option<PathBuf> {
     if program.contains('/') { None } else { places.find(|place| place.is_file()) }
 }
 
+/// Whether a trial can have a folder for itself. Not where what is needed lies in it without a folder between: a file would have to be a mount
+/// of its own then, over which no other can be renamed.
+pub(super) fn may_be_covered(needed: &[PathBuf], folder: &Path) -> bool {
+    needed.iter().all(|path| path != folder && (path.parent() != Some(folder) || path.is_dir()))
+}
+
 /// What stays of the private folders: the entry of each that a needed path is in, so that what lies beside a script is there too.
 pub(super) fn kept(needed: &[PathBuf], private: &[PathBuf]) -> Vec<PathBuf> {
     let entry = |path: &Path, folder: &PathBuf| {
@@ -70,10 +76,22 @@ mod tests {
 
     #[test]
     fn what_is_named_stays_with_what_lies_beside_it() {
-        let needed = ["/tmp/x/bin/agent.py", "/tmp/x/lib", "/tmp/one.sh", "/usr/bin/python3"].map(PathBuf::from);
+        let needed = ["/tmp/x/bin/agent.py", "/tmp/x/lib", "/tmp/y", "/usr/bin/python3"].map(PathBuf::from);
         let private = ["/tmp", "/run"].map(PathBuf::from);
 
-        assert_eq!(kept(&needed, &private), ["/tmp/one.sh", "/tmp/x"].map(PathBuf::from));
+        assert_eq!(kept(&needed, &private), ["/tmp/x", "/tmp/y"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_folder_with_a_needed_file_right_in_it_is_not_covered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, inner) = (folder.path().join("state.json"), folder.path().join("inner"));
+        fs::write(&file, "").unwrap();
+        fs::create_dir(&inner).unwrap();
+
+        assert!(!may_be_covered(&[file], folder.path()));
+        assert!(!may_be_covered(&[folder.path().to_owned()], folder.path()));
+        assert!(may_be_covered(&[inner.join("below"), inner], folder.path()));
     }
 
     #[test]

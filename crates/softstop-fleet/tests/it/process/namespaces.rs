@@ -143,7 +143,7 @@ fn what_is_kept_of_a_private_folder_is_there_and_shared_and_nothing_else() {
     );
     for spec in own(&script, |own| {
         own.private = vec![folder.path().to_owned()];
-        own.keep = ["kept", "file", "deep/below"].map(|name| folder.path().join(name)).to_vec();
+        own.keep = ["kept", "file", "deep/below", "vanished"].map(|name| folder.path().join(name)).to_vec();
     }) {
         let _ = fs::remove_file(folder.path().join("deep/below/new"));
         let running = run(&spec);

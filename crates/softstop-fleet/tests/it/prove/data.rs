@@ -36,11 +36,11 @@ const WHOLE: &str = "    open(path + '.new', 'w').write(text)\n    os.rename(pat
 /// Half of it first, and the rest a moment later.
 const TORN: &str = "    file = open(path, 'w')\n    file.write(text[:500])\n    file.flush()\n    time.sleep(0.003)\n    file.write(text[500:])\n    file.close()";
 
-fn scenario(program: &Program) -> String {
+fn scenario(program: &Program, moments: &str) -> String {
     let script = program.script();
     let script = script.display();
     format!(
-        "signals: [KILL]\nmoments: [random]\ntrials: 12\nbudget: 30s\nparallel: 2\nmay_stay: ['/tmp/journal*']\n\
+        "signals: [KILL]\nmoments: [{moments}]\ntrials: 12\nbudget: 15s\nparallel: 2\nmay_stay: ['/tmp/journal*']\n\
          check: [python3, -S, {script}, check]\nresume: {{within: 10s}}\n"
     )
 }
@@ -49,18 +49,18 @@ fn scenario(program: &Program) -> String {
 fn who_writes_whole_files_goes_on_after_any_kill() {
     let program = journal(WHOLE);
 
-    let verdict = program.prove(&scenario(&program));
+    let verdict = program.prove(&scenario(&program, "random"));
 
     assert_passed(&verdict);
     let judged = |rule: Rule| verdict.rules.iter().find(|result| result.rule == rule).unwrap().judged;
-    assert!(judged(Rule::Check) >= 5 && judged(Rule::Resume) >= 5, "{}", verdict.to_text(120));
+    assert!(judged(Rule::Check) >= 3 && judged(Rule::Resume) >= 3, "{}", verdict.to_text(120));
 }
 
 #[test]
 fn who_writes_in_place_is_found_by_killing_it() {
     let program = journal(TORN);
 
-    let verdict = program.prove(&scenario(&program));
+    let verdict = program.prove(&scenario(&program, "sweep: {from: 300ms, to: 553ms, step: 23ms}"));
 
     assert!(!verdict.passed(), "{}", verdict.to_text(120));
     assert!(problem(&verdict, Rule::Check, Severity::Failure).is_some(), "{}", verdict.to_text(120));
