@@ -208,8 +208,10 @@ impl<'a> Theatre<'a> {
         trial.begin_faults(&planned.replay.faults);
         let load = match &scenario.load {
             Some(command) if !planned.replay.without_load => {
-                trial.until(None, |trial| trial.milestones.ready.is_some());
-                Some(self.beside(command, planned.replay.seed, &trial.running)?)
+                // Held at a call before it is ready, it has nothing to serve.
+                trial.until(None, |trial| trial.milestones.ready.is_some() || trial.holds());
+                let held = trial.holds() && trial.milestones.ready.is_none();
+                if held { None } else { Some(self.beside(command, planned.replay.seed, &trial.running)?) }
             }
             _ => None,
         };

@@ -13,6 +13,7 @@ pub enum Meddling {
     /// The disk is full: from this one on, from 1, every write to a regular file fails, counted over all processes.
     DiskFull(u32),
     /// After the first [`Trace::aim`](super::Trace::aim), what is sent over connections that the program has opened goes nowhere.
+    /// `sendmmsg`, which a name server is asked by, and `splice` send as ever.
     SilentPeer,
 }
 

@@ -104,6 +104,11 @@ impl Trial<'_> {
         held
     }
 
+    /// Whether a thread is held at the call that was aimed at.
+    pub(super) fn holds(&self) -> bool {
+        self.running.trace().is_some_and(Trace::holds)
+    }
+
     /// After an act, or when its moment did not come: whoever is held goes on.
     pub(super) fn let_go(&self) {
         if let Some(trace) = self.running.trace() {

@@ -79,6 +79,24 @@ fn a_call_that_never_comes_is_waited_for_no_longer_than_makes_sense() {
 }
 
 #[test]
+fn a_load_does_not_wait_for_who_is_held_before_he_is_ready() {
+    let began = Instant::now();
+    let program = saver(TORN);
+
+    let load = "load: [sh, -c, 'sleep 0.2']\nready_within: 30s";
+    let verdict = program.replay("TERM at sync#1 pid1", load);
+    let early = Program::new(
+        "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit())\nos.sync()\nos.write(1, b'ready\\n')\nwhile True: time.sleep(0.01)",
+    );
+    let held = early.replay("TERM at sync#1 pid1", load);
+
+    assert_eq!(verdict.missed, 1, "it makes no such call: {}", verdict.to_text(120));
+    assert_passed(&held);
+    assert_eq!(held.missed, 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
 fn who_says_all_is_well_though_the_disk_was_full_is_found() {
     let saves = |failed: &str| {
         Program::new(&format!(
