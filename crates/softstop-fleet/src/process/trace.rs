@@ -70,6 +70,8 @@ pub struct Recorded {
     pub site: u64,
     /// Whether it changes what others can see: files written, made, renamed or removed, processes, listening sockets, handlers.
     pub telling: bool,
+    /// The file on a disk or in memory that it writes to, if it writes to one, as it is named where the program is.
+    pub file: Option<String>,
     /// How often [`Trace::aim`] had been called.
     pub epoch: u32,
     /// When it was made.

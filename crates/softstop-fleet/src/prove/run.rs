@@ -70,7 +70,7 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
     // Beside each other only what has nothing in common. Whether other data lie in a folder of the trial's own, only who wrote the
     // scenario knows.
     let data = scenario.prepare.is_some() || scenario.check.is_some() || scenario.resume.is_some();
-    let apart = theatre.stage.namespaces.network && (!data || scenario.uses_data());
+    let apart = theatre.stage.namespaces.network && (!data || scenario.uses_data()) && theatre.stage.shared.is_empty();
     let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let fitting = || moments::at_once(&rehearsal, scenario.load.is_some(), cores);
     let at_once = scenario.parallel.unwrap_or_else(|| if apart { fitting() } else { 1 });
@@ -207,7 +207,9 @@ fn rehearse<'a>(
     if at_calls && options.replay.is_none() {
         let recorded = theatre.record(first_signal(scenario));
         theatre.stage.followed = Some(recorded.as_ref().map(|_| ()).map_err(Clone::clone));
-        rehearsal.calls = recorded.unwrap_or_default();
+        let (calls, shared) = recorded.unwrap_or_default();
+        rehearsal.calls = calls;
+        theatre.stage.shared = if scenario.parallel.is_none() { shared } else { Vec::new() };
     }
     Ok((theatre, rehearsal))
 }

@@ -51,6 +51,8 @@ pub(super) struct Stage {
     pub(super) level: Option<Level>,
     /// Whether its system calls can be followed, or why not; none where nobody asked.
     pub(super) followed: Option<Result<(), String>>,
+    /// Files that the program writes and that are the same in every trial, where that was found out; a few of them.
+    pub(super) shared: Vec<String>,
 }
 
 impl Stage {
@@ -74,7 +76,7 @@ impl Stage {
             ipc: scenario.isolation.ipc != Wish::Off,
             ..Namespaces::default()
         };
-        Self { namespaces, level: None, followed: None }
+        Self { namespaces, ..Self::default() }
     }
 
     /// The same with the folders of everybody, where it has others.
@@ -106,6 +108,9 @@ impl Stage {
                 format!("{} of its own{but}", folders.join(", "))
             },
         ];
+        if !self.shared.is_empty() {
+            words.push(format!("{} shared with all, so one trial was made after the other", self.shared.join(", ")));
+        }
         words.extend(self.followed.as_ref().map(|followed| match followed {
             Ok(()) => "its system calls followed where a signal or a fault waits for one".to_owned(),
             Err(why) => format!("no signal at a system call: {why}"),
@@ -312,6 +317,15 @@ impl<'a> Theatre<'a> {
         };
         spec.env.extend(self.folders.temporary.iter().map(|path| ("TMPDIR".into(), Some(path.into()))));
         spec
+    }
+
+    /// Whether a file that the program wrote is the same in every trial.
+    fn is_shared(&self, file: &str) -> bool {
+        let path = Path::new(file);
+        let below = |folders: &[PathBuf]| folders.iter().any(|folder| path.starts_with(folder));
+        let Namespaces { private, keep, .. } = &self.stage.namespaces;
+        let own = (below(private) && !below(keep)) || folders::is_of_a_trial(path);
+        !own && !file.ends_with(" (deleted)")
     }
 
     /// What is in the watched folders that the program does not have for itself.

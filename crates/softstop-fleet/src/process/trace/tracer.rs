@@ -305,7 +305,8 @@ impl Tracer {
             if maps_code {
                 self.code.remove(&group);
             }
-            let made = Recorded { call, nth, process, thread: in_process, site, telling, epoch, at };
+            let file = (telling && kind::written(call).is_some()).then(|| kind::named(pid, call, regs));
+            let made = Recorded { call, nth, process, thread: in_process, site, telling, file, epoch, at };
             self.shared.lock().calls.push(made);
         }
         is_aim

@@ -1,6 +1,9 @@
 //! Moments that are system calls, and faults in what these do.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{Theatre, live::Trial};
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
     },
 };
 
+/// Of the files that all trials share, so many are named.
+const MOST_NAMED: usize = 3;
 /// How long after it was ready a program is followed before it is asked to stop, so that what it does meanwhile is known.
 const WHILE_READY: Duration = Duration::from_millis(100);
 /// A program that is ready and has made no call for so long will not come to the one that is waited for.
@@ -46,7 +51,9 @@ fn point(moment: &Moment) -> Option<Point> {
 
 impl Theatre<'_> {
     /// The system calls of one run that is asked to stop a while after it was ready. Why not, if the program cannot be followed.
-    pub(in crate::prove) fn record(&self, signal: Signal) -> Result<Vec<Call>, String> {
+    ///
+    /// With them the files that it wrote and that all trials share, at most a few.
+    pub(in crate::prove) fn record(&self, signal: Signal) -> Result<(Vec<Call>, Vec<String>), String> {
         let replay = Replay::new(signal, Moment::Edge(Edge::Ready, WHILE_READY));
         let planned = Planned { replay, origin: Origin::Syscall };
         let (seen, calls) = self.play_recorded(&planned).map_err(|error| error.0)?;
@@ -54,10 +61,12 @@ impl Theatre<'_> {
         let (began, calls) = calls?;
         // A state is seen a little after it was reached.
         let able = states.into_iter().flatten().min().map(|able| began + able.saturating_sub(2 * LOOK));
+        let written: BTreeSet<&String> = calls.iter().filter_map(|made| made.file.as_ref()).collect();
+        let shared = written.into_iter().filter(|file| self.is_shared(file)).take(MOST_NAMED).cloned().collect();
         let calls = calls.into_iter().map(|made| call(made, able)).collect();
         // One that has done its work before it is asked to stop was seen whole.
         if seen.signalled().is_some() || seen.exit == Exit::Status(0) {
-            Ok(calls)
+            Ok((calls, shared))
         } else {
             Err(format!("while its system calls were followed it was not ready in time: {}", seen.exit))
         }

@@ -46,10 +46,20 @@ impl Drop for Folders {
     }
 }
 
+/// Whether a path is one that [`Folders::make`] has made, or below it.
+pub(super) fn is_of_a_trial(path: &Path) -> bool {
+    let below = path.strip_prefix(env::temp_dir()).ok();
+    below.and_then(|path| path.to_str()).is_some_and(|path| path.starts_with(&prefix()))
+}
+
+fn prefix() -> String {
+    format!("softstop-prove-{}-", std::process::id())
+}
+
 fn new(what: &str) -> Result<String, String> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = env::temp_dir().join(format!("softstop-prove-{}-{number}-{what}", std::process::id()));
+    let path = env::temp_dir().join(format!("{}{number}-{what}", prefix()));
     fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
     Ok(path.display().to_string())
 }

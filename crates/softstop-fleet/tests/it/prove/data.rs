@@ -124,3 +124,21 @@ fn each_trial_has_a_folder_for_its_data_that_goes_with_it() {
     let ours = format!("softstop-prove-{}-", std::process::id());
     assert_eq!(left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours)).count(), 0);
 }
+
+#[test]
+fn who_writes_to_what_all_trials_share_is_tried_alone() {
+    let program = Program::new(
+        "import os, sys, time\nfile = open(sys.argv[1], 'a')\nprint('ready', flush=True)\nwhile True:\n    file.write('x')\n    file.flush()\n    time.sleep(0.01)\n",
+    );
+    let script = program.script();
+    let log = program.folder.path().join("log");
+    let proved = |file: &str| {
+        let command = format!("command: [python3, -S, {}, '{file}']\n", script.display());
+        program.prove(&format!("{command}trials: 8\nmoments: [syscalls, random]\n")).isolation.join("; ")
+    };
+
+    let shared = proved(log.to_str().unwrap());
+    assert!(shared.contains(&format!("{} shared with all, so one trial", log.display())), "{shared}");
+    let own = proved("{data}/log");
+    assert!(!own.contains("so one trial"), "{own}");
+}
