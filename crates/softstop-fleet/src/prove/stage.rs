@@ -355,7 +355,9 @@ impl<'a> Theatre<'a> {
         let running = self.inside(self.spec(command, self.scenario.seed), of)?;
         let mut trial = Trial::new(self, running, signal, true)?;
         trial.until(Some(trial.running.began() + within), |trial| trial.milestones.ready.is_some());
-        let ready = trial.milestones.ready;
+        // A job that had nothing left to do has gone on as well as can be.
+        let done = || trial.running.exited().filter(|exit| exit.status.is_some_and(|status| status.success()));
+        let ready = trial.milestones.ready.or_else(|| done().map(|exit| trial.since(exit.at)));
         let check = self.check(of)?;
         let _ = trial.running.signal(process::Target::Main, process::Signal::TERM);
         trial.running.wait(Instant::now() + self.scenario.rules.gone_within);

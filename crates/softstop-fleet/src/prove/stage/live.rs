@@ -89,12 +89,14 @@ impl<'a> Trial<'a> {
         let last = self.running.began() + self.theatre.scenario.ready_within;
         let until = until.unwrap_or(last);
         loop {
+            // Asked before the look, so that nothing it did before its end is missed.
+            let ended = self.running.exited().is_some();
             self.look();
             if done(self) {
                 return true;
             }
             let now = Instant::now();
-            if self.running.exited().is_some() || now >= until {
+            if ended || now >= until {
                 return false;
             }
             let written = self.running.look(|seen| seen.output.written());
