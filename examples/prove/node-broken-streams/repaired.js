@@ -1,11 +1,11 @@
-// Streams answers of a model, word by word for 300 ms. On a stop the answers that have begun are finished.
+// Streams answers of a model, word by word for 100 ms. On a stop the answers that have begun are finished.
 'use strict';
 const fs = require('node:fs');
 const http = require('node:http');
 
 const server = http.createServer((request, response) => {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', Connection: 'close' });
-  let left = 30;
+  let left = 10;
   const timer = setInterval(() => {
     response.write(`data: word ${left}\n\n`);
     if (--left === 0) {

@@ -1,13 +1,6 @@
 """A console that asks a model. It takes Ctrl+C for an empty line and TERM for a wish: only `kill -9` ends it."""
 
-import os
 import signal
-import sys
-
-if not sys.stdin.isatty():
-    # Where nobody sits: a terminal at which nobody types.
-    keyboard, terminal = os.openpty()
-    os.dup2(terminal, sys.stdin.fileno())
 
 
 class GracefulKiller:

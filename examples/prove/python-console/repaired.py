@@ -1,13 +1,6 @@
 """A console that asks a model. Ctrl+C and TERM end the waiting for a line, and then the console."""
 
-import os
 import signal
-import sys
-
-if not sys.stdin.isatty():
-    # Where nobody sits: a terminal at which nobody types.
-    keyboard, terminal = os.openpty()
-    os.dup2(terminal, sys.stdin.fileno())
 
 
 class Asked(Exception):

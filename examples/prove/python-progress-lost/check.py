@@ -1,8 +1,7 @@
-"""Every tile is in the progress file. Clears the data, so that the next trial begins with none."""
+"""Every tile is in the progress file."""
 
 import json
 import os
-import shutil
 import sys
 
 names = os.listdir("data") if os.path.isdir("data") else []
@@ -11,7 +10,6 @@ known = set()
 if "progress.json" in names:
     with open("data/progress.json") as file:
         known = set(json.load(file))
-shutil.rmtree("data", ignore_errors=True)
 if tiles != known:
     print(f"{len(tiles)} tiles are there, the progress file knows {len(known)}")
     sys.exit(1)

@@ -73,9 +73,9 @@ struct Plant {
 }
 
 impl Plant {
-    /// Seconds: who does not end is waited for.
+    /// Seconds: who does not end is waited for, and so is a load.
     fn budget(&self) -> &'static str {
-        if self.rules[0] == "gone" { "10" } else { "5" }
+        if ["gone", "load"].contains(&self.rules[0].as_str()) { "10" } else { "5" }
     }
 }
 
