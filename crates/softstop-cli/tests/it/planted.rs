@@ -58,6 +58,7 @@ plants! {
     rust_child_left,
     rust_lost_at_start,
     rust_lost_buffer,
+    rust_truncated,
 }
 
 /// A row of the table in `examples/prove/README.md`.
