@@ -1,7 +1,11 @@
 """A chat backend that cancels every task on a stop, its own main among them: a traceback, and exit status 1."""
 
-import asyncio
 import signal
+
+# As long as there is nothing to save, Ctrl+C may end it: an import that is interrupted prints a traceback, or loses the signal.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import asyncio
 
 
 async def session():
@@ -19,7 +23,7 @@ def stop(loop):
 async def main():
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop, loop))
+        loop.add_signal_handler(number, stop, loop)
     sessions = [asyncio.create_task(session()) for _ in range(3)]
     print("ready", flush=True)
     await asyncio.gather(*sessions)

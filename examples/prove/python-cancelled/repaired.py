@@ -17,7 +17,7 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     sessions = [asyncio.create_task(session()) for _ in range(3)]
     print("ready", flush=True)
     await asked.wait()
@@ -25,6 +25,8 @@ async def main():
     for task in sessions:
         task.cancel()
     await asyncio.gather(*sessions, return_exceptions=True)
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

@@ -1,9 +1,13 @@
 """Counts trades by minute (of 0.2 s here). A minute is stored when it is over, and the open one is forgotten on a stop."""
 
+import signal
+
+# As long as there is nothing to save, Ctrl+C may end it: an import that is interrupted prints a traceback, or loses the signal.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import json
 import os
-import signal
 
 MINUTE = 0.2
 
@@ -32,7 +36,7 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     os.makedirs("data", exist_ok=True)
     # What the exchange has sent, as its side knows it.
     with open("data/sent", "ab", buffering=0) as sent:
@@ -42,6 +46,8 @@ async def main():
         print("stopping", flush=True)
         task.cancel()
         await asyncio.wait([task])
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

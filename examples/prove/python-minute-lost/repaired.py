@@ -38,7 +38,7 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     os.makedirs("data", exist_ok=True)
     # What the exchange has sent, as its side knows it.
     with open("data/sent", "ab", buffering=0) as sent:
@@ -48,6 +48,8 @@ async def main():
         print("stopping", flush=True)
         task.cancel()
         await asyncio.wait([task])
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

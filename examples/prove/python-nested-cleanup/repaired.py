@@ -25,12 +25,14 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     print("ready", flush=True)
     await asked.wait()
     end = loop.time() + 0.1
     for name in ("safe", "comprehensive", "emergency"):
         await layer(name, end)
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

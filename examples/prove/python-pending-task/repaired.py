@@ -17,14 +17,15 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Not `loop.add_signal_handler`: that ends with the loop, and a second Ctrl+C would find none.
-        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     workers = [asyncio.create_task(worker()) for _ in range(3)]
     print("ready", flush=True)
     await asked.wait()
     for task in workers:
         task.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

@@ -1,7 +1,11 @@
 """Watches an exchange through a client session of aiohttp, which nobody closes. The exchange is a small server beside it."""
 
-import asyncio
 import signal
+
+# As long as there is nothing to save, Ctrl+C may end it: an import that is interrupted prints a traceback, or loses the signal.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import asyncio
 
 import aiohttp
 
@@ -27,7 +31,7 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     server = await asyncio.start_server(exchange, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     session = aiohttp.ClientSession()
@@ -37,6 +41,8 @@ async def main():
     task.cancel()
     await asyncio.wait([task])
     # Fault: the session and its connector are still open.
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())

@@ -31,7 +31,7 @@ async def main():
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(asked.set))
+        loop.add_signal_handler(number, asked.set)
     server = await asyncio.start_server(exchange, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     session = aiohttp.ClientSession()
@@ -41,6 +41,8 @@ async def main():
     task.cancel()
     await asyncio.wait([task])
     await session.close()
+    # Done: what comes now would meet an interpreter whose loop, and with it these handlers, is gone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 asyncio.run(main())
