@@ -1,4 +1,4 @@
-//! Saves its state ten times a second. It empties the file and then writes it: a signal between the two leaves it empty.
+//! Saves its state every 60 ms. It empties the file and then writes it: a signal between the two leaves it empty.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::{fs, io, time::Duration};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, interval_at};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     fs::create_dir_all("data")?;
-    let (began, every) = (Instant::now(), Duration::from_millis(100));
+    let (began, every) = (Instant::now(), Duration::from_millis(60));
     let mut save = interval_at(began + every, every);
     println!("ready");
     loop {
