@@ -177,7 +177,7 @@ impl Run<'_> {
                     break;
                 }
                 let planned = Planned { replay, origin: Origin::Replay };
-                let Ok(seen) = self.theatre.play(&planned, false) else { break };
+                let Ok(seen) = self.theatre.play(&planned, true) else { break };
                 let findings = judge::judge(&self.scenario.rules, &self.lines, &seen);
                 shrink.told(findings.iter().any(|found| found.rule == rule && found.severity == Severity::Failure));
             }

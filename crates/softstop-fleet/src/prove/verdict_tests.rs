@@ -272,6 +272,29 @@ fn a_failure_finds_room_among_many_notes() {
 }
 
 #[test]
+fn a_failure_is_made_shorter_from_where_it_can_be_placed_again() {
+    let mut tally = Tally::new(&Scenario::default());
+    let finding = Finding {
+        rule: Rule::Exit,
+        severity: Severity::Failure,
+        text: String::new(),
+        hint: String::new(),
+        kind: "exit".to_owned(),
+    };
+    let line = |tally: &Tally| tally.shrink(0, Limits::default()).unwrap().next().unwrap().to_string();
+    let mut seen = |line: &str| tally.add(&crate::prove::judge::tests::good(line), std::slice::from_ref(&finding));
+
+    seen("TERM at 60ms");
+    seen("TERM at 61ms");
+    seen("INT at output");
+    seen("INT at ready");
+
+    assert_eq!(line(&tally), "INT at output, seed 0");
+    let verdict = tally.finish(Ended::Complete, ms(1.0), Vec::new());
+    assert_eq!(verdict.problems[0].replay.to_string(), "TERM at 60ms, seed 0");
+}
+
+#[test]
 fn of_ten_thousand_trials_a_few_are_kept() {
     let mut tally = Tally::new(&Scenario::default());
     let seen = crate::prove::judge::tests::good("TERM at ready");

@@ -157,6 +157,12 @@ fn walk(root: &Path, folder: &Path, kept: &[PathBuf], depth: usize, found: &mut 
     }
 }
 
+/// The number that a process has in its own PID namespace.
+pub(super) fn innermost(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().next_back()?.parse().ok()
+}
+
 /// The process that a pid or lock file names, if there is none such.
 pub(super) fn stale(root: &Path, path: &Path, alive: impl Fn(u32) -> bool) -> Option<StaleLock> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();

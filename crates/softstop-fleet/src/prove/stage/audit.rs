@@ -39,13 +39,18 @@ impl Trial<'_> {
         let shared = self.theatre.shared_files();
         let mut found: Vec<(&Path, PathBuf)> = new.collect();
         found.extend(shared.difference(before).map(|path| (here, path.clone())));
+        // A file names a process by the number that this has for the program.
+        let numbered = self.running.level() == process::Level::PidNamespace || self.theatre.stage.namespaces.pid;
+        let inner: Vec<u32> =
+            if numbered { pids.iter().filter_map(|pid| watch::innermost(*pid)).collect() } else { pids.clone() };
         let (mut files, mut locks) = (Vec::new(), Vec::new());
         for (root, path) in found {
             let name = path.display().to_string();
             if self.theatre.scenario.may_stay(&name) {
                 continue;
             }
-            let alive = |pid: u32| pids.contains(&pid) || (root == here && Path::new(&format!("/proc/{pid}")).exists());
+            let ours = root == here && !numbered;
+            let alive = |pid: u32| inner.contains(&pid) || (ours && Path::new(&format!("/proc/{pid}")).exists());
             match watch::stale(root, &path, alive) {
                 Some(lock) => locks.push(lock),
                 None => files.push(name),

@@ -9,10 +9,11 @@ use super::{Confidence, Dot, Ended, Problem, Row, RuleResult, Timeline, Verdict}
 use crate::prove::{
     draw::Draw,
     judge::{self, Finding, Rule},
+    replay::{Moment, Replay},
     scenario::{Scenario, Severity},
     shrink::{Limits, Shrink, Shrunk},
     stats::Times,
-    trial::{LogLine, Made, Observation, Origin, Phase},
+    trial::{LogLine, Made, Milestones, Observation, Origin, Phase},
 };
 
 /// Dots of trials that failed, and of the others; more than can be told apart in a picture.
@@ -61,6 +62,8 @@ struct Found {
     kind: String,
     problem: Problem,
     timeline: Timeline,
+    /// The first trial of this kind whose moment is a state or a call: one at a time after the start is seldom hit again.
+    placed: Option<(Replay, Milestones)>,
 }
 
 /// So many of all, each as likely to be among them as any other (Vitter's algorithm R).
@@ -183,7 +186,12 @@ impl Tally {
         all: &[Finding],
     ) {
         let same = |found: &&mut Found| found.kind == finding.kind && found.problem.severity == finding.severity;
+        let placed = match seen.planned.replay.at {
+            Moment::At(_) => None,
+            Moment::Edge(..) | Moment::Call { .. } => Some((seen.planned.replay.clone(), seen.milestones)),
+        };
         if let Some(found) = self.problems.iter_mut().find(same) {
+            found.placed = found.placed.take().or(placed);
             found.problem.count += 1;
             found.problem.phases.insert(phase);
             return;
@@ -211,7 +219,7 @@ impl Tally {
             log: timeline.log.clone(),
             timeline: 0,
         };
-        self.problems.insert(place, Found { kind: finding.kind.clone(), problem, timeline });
+        self.problems.insert(place, Found { kind: finding.kind.clone(), problem, timeline, placed });
     }
 
     /// The failures so far, and for each the rule that a shorter trial has to break again. The number is that of [`Self::shrink`] and
@@ -224,8 +232,9 @@ impl Tally {
 
     /// Begins to make a failure shorter. `None` for a number that [`Self::failures`] did not give.
     pub fn shrink(&self, failure: usize, limits: Limits) -> Option<Shrink> {
-        let Found { problem, timeline, .. } = self.problems.get(failure)?;
-        Some(Shrink::new(problem.replay.clone(), timeline.milestones, self.scenario.load.is_some(), limits))
+        let Found { problem, timeline, placed, .. } = self.problems.get(failure)?;
+        let (replay, milestones) = placed.clone().unwrap_or((problem.replay.clone(), timeline.milestones));
+        Some(Shrink::new(replay, milestones, self.scenario.load.is_some(), limits))
     }
 
     /// Takes in what a failure was made to. A number that [`Self::failures`] did not give changes nothing.

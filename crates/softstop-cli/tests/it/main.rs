@@ -4,6 +4,8 @@
     reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod planted;
+
 use std::{
     process::{Command, Output, Stdio},
     time::{Duration, Instant},

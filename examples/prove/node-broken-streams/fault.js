@@ -1,0 +1,30 @@
+// Streams answers of a model, word by word for 100 ms. On a stop all connections are cut.
+'use strict';
+const fs = require('node:fs');
+const http = require('node:http');
+
+const server = http.createServer((request, response) => {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+  let left = 10;
+  const timer = setInterval(() => {
+    response.write(`data: word ${left}\n\n`);
+    if (--left === 0) {
+      clearInterval(timer);
+      response.end('data: [DONE]\n\n');
+    }
+  }, 10);
+});
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.on(signal, () => {
+    console.log('stopping');
+    // Fault: who reads an answer gets half of it.
+    server.closeAllConnections();
+    process.exit(0);
+  });
+}
+server.listen(0, '127.0.0.1', () => {
+  fs.mkdirSync('data', { recursive: true });
+  fs.writeFileSync('data/port', `${server.address().port}`);
+  console.log('ready');
+});
