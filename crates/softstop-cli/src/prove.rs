@@ -36,6 +36,7 @@ pub(crate) fn command() -> Command {
             arg!(--trials <N> "How many trials").value_parser(value_parser!(u32).range(1..=1_000_000)),
             arg!(--budget <SECONDS> "How long all of it may take").value_parser(value_parser!(u64).range(1..=86_400)),
             arg!(--seed <N> "What is drawn is drawn by this number").value_parser(value_parser!(u64)),
+            arg!(--alone <N> "So many trials first, one after the other, whose times count").value_parser(value_parser!(u32)),
             arg!(--parallel <N> "Trials at once, after those whose times count").value_parser(value_parser!(u32).range(1..=64)),
             arg!(--replay <LINE> "Only this trial, such as 'TERM at ready+2ms, seed 17'"),
             arg!(--times <N> "How often the replay").value_parser(value_parser!(u32).range(1..=10_000)).default_value("1"),
@@ -132,6 +133,9 @@ fn wanted(matches: &ArgMatches) -> Result<Wanted, String> {
     }
     if let Some(seed) = matches.get_one("seed") {
         scenario.seed = *seed;
+    }
+    if let Some(alone) = matches.get_one("alone") {
+        scenario.alone = *alone;
     }
     if let Some(parallel) = matches.get_one("parallel") {
         scenario.parallel = Some(*parallel);

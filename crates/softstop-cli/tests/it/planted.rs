@@ -130,7 +130,7 @@ fn fault_is_found_and_twin_passes(name: &str) {
             );
         }
         place.clear();
-        let twin = place.prove("repaired", &["--trials", TWIN, "--budget", "90"]);
+        let twin = place.prove("repaired", &["--trials", TWIN, "--budget", "90", "--alone", "10"]);
         assert_eq!((&twin["exit_status"], &twin["trials"]), (&0.into(), &60.into()), "{name}, user {user}: {twin:#}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | rule | broken when | before a handler | after KILL | after close-stdout |
 //! |---|---|---|---|---|
-//! | gone | it is there when `gone_within` is over | note | failure | failure |
+//! | gone | it is there when `gone_within` is over; where times do not count, 3 s later | note | failure | failure |
 //! | response | its first visible act comes after `act_warn` (warning), `act_fail` (failure); only where times count | note | not judged | not judged |
 //! | exit | it ends in a way that is not allowed | note | not judged | warning |
 //! | orphans, ports | they are left | as stated | note | as stated |
@@ -194,6 +194,7 @@ fn finding(rule: Rule, severity: Severity, text: String, hint: impl Into<String>
 impl Judging<'_> {
     fn gone(&self) -> Option<Finding> {
         let limit = self.rules.gone_within;
+        let mut severity = Severity::Failure;
         let text = match (self.seen.exit, self.seen.exit_time()) {
             (Exit::Forced, _) | (_, None) => {
                 let shown = match self.seen.response() {
@@ -203,12 +204,15 @@ impl Judging<'_> {
                 format!("still there {} after {}; {shown}", human(limit), self.sent)
             }
             (_, Some(took)) if took > limit => {
+                if !self.seen.timed {
+                    severity = Severity::Note;
+                }
                 format!("gone {} after {}, more than {}", human(took), self.sent, human(limit))
             }
             _ => return None,
         };
         let hint = "bound every step of the stop by a deadline, and let the last one end the process";
-        Some(finding(Rule::Gone, Severity::Failure, text, hint))
+        Some(finding(Rule::Gone, severity, text, hint))
     }
 
     fn response(&self) -> Option<Finding> {

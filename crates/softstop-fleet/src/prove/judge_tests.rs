@@ -93,6 +93,20 @@ fn the_handler_of_the_interpreter_is_not_the_programs() {
 }
 
 #[test]
+fn who_is_late_beside_others_may_be_on_time_alone() {
+    let late = |timed: bool, exit: Exit| Observation {
+        ladder: Ladder { exited: Some(ms(11_000)), ..good("TERM at ready").ladder },
+        timed,
+        exit,
+        ..good("TERM at ready")
+    };
+
+    assert_eq!(judged(&late(true, Exit::Status(0))), [(Rule::Gone, Severity::Failure)]);
+    assert_eq!(judged(&late(false, Exit::Status(0))), [(Rule::Gone, Severity::Note)]);
+    assert_eq!(judged(&late(false, Exit::Forced)), [(Rule::Gone, Severity::Failure)]);
+}
+
+#[test]
 fn everything_wrong_is_found_and_says_its_values() {
     let seen = bad("TERM at ready");
 

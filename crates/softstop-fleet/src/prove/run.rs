@@ -22,9 +22,7 @@ use super::{
     verdict::{Ended, Tally, Verdict},
 };
 
-/// Trials made one after the other, whose times count; the others run beside each other.
-const SERIAL: usize = 60;
-/// And for this part of the budget at most.
+/// Trials are made one after the other for this part of the budget at most.
 const ALONE: f64 = 0.4;
 /// How long a rehearsed program is left alone once it is ready: what says that it is and fails then does not run at all.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -94,7 +92,7 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         broken: Mutex::new(None),
     };
     let until = began + scenario.budget.mul_f64(1.0 - SHRINK);
-    let alone = &plan[..plan.len().min(SERIAL)];
+    let alone = &plan[..plan.len().min(scenario.alone as usize)];
     let mut made = run.some(alone, 1, true, until.min(began + scenario.budget.mul_f64(ALONE)));
     made += run.some(&plan[made..], at_once as usize, at_once == 1, until);
     let broken = run.broken.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -78,6 +78,8 @@ pub struct Scenario {
     pub budget: Duration,
     /// What is drawn is drawn by this number.
     pub seed: u64,
+    /// How many trials are made first, one after the other, so that their times count.
+    pub alone: u32,
     /// How many trials at once; `None`: one for each processor, and with check or resume one. Times are taken from serial trials only.
     pub parallel: Option<u32>,
 }
@@ -258,6 +260,7 @@ impl Default for Scenario {
             trials: None,
             budget: ms(60_000),
             seed: 0,
+            alone: 60,
             parallel: None,
         }
     }

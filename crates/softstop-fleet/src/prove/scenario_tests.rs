@@ -47,7 +47,7 @@ fn the_example_has_every_key() {
 #[test]
 fn the_example_says_of_every_key_that_there_is() {
     let example = include_str!("../../prove.example.yaml");
-    for (text, keys) in [("?: 1", 21), ("rules: {?: 1}", 11), ("resume: {?: 1}", 3), ("isolation: {?: 1}", 4)] {
+    for (text, keys) in [("?: 1", 22), ("rules: {?: 1}", 11), ("resume: {?: 1}", 3), ("isolation: {?: 1}", 4)] {
         let error = Scenario::from_yaml(&text.replace('?', "zzzzzzzz")).unwrap_err();
         let names: Vec<&str> = error.expected.rsplit_once("there are ").unwrap().1.split(", ").collect();
 

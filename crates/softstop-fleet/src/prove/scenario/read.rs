@@ -51,6 +51,7 @@ pub(super) fn scenario(root: &Node) -> Result<Scenario> {
     to.trials = fields.option("trials", positive)?;
     fields.set("budget", &mut to.budget, At::duration)?;
     fields.set("seed", &mut to.seed, |at| at.number("a whole number from 0 on"))?;
+    fields.set("alone", &mut to.alone, |at| at.number("a whole number from 0 on"))?;
     to.parallel = fields.option("parallel", positive)?;
     fields.done()?;
     Ok(to)

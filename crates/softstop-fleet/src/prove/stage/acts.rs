@@ -20,6 +20,9 @@ const DELIVERY_LOOK: Duration = Duration::from_micros(100);
 /// How often a program is asked whether it is still ready.
 const HEALTH: Duration = Duration::from_millis(20);
 
+/// What a trial whose times do not count has more to end in.
+const UNTIMED: Duration = Duration::from_secs(3);
+
 impl Trial<'_> {
     /// Does what was planned. If its moment never comes, nothing is sent.
     pub(super) fn act(&mut self, planned: &Planned) {
@@ -134,10 +137,13 @@ impl Trial<'_> {
 
     /// Waits for its end, for no longer than the rules allow, and ends it by force then.
     pub(super) fn await_end(&mut self) -> Exit {
-        let allowed = self.theatre.scenario.rules.gone_within;
+        // Beside others, or followed, it is slower for no reason of its own; who hangs is there after that too.
+        let more = if self.timed { Duration::ZERO } else { UNTIMED };
+        let allowed = self.theatre.scenario.rules.gone_within + more;
         let Some(first) = self.sent.first().map(|sent| sent.at) else {
+            let ended = self.running.exited().is_some();
             self.running.kill_all(KILL);
-            return self.status();
+            return if ended { self.status() } else { Exit::Forced };
         };
         let until = self.running.began() + self.sent.last().map_or(first, |sent| sent.at) + allowed;
         while self.running.exited().is_none() && Instant::now() < until {
