@@ -72,6 +72,12 @@ stop_comparison() {
     benches/tiles/run --stop --quick --tiles "${CARGO_TARGET_DIR:-target}/debug/tiles"
 }
 
+# `softstop prove` on the examples and the programs, in its short form.
+own_programs() {
+    cargo build --locked --workspace --all-features --bins --examples || return 1
+    PROVE_BIN=${CARGO_TARGET_DIR:-target}/debug scripts/prove.sh --trials 30 --budget 12
+}
+
 install_missing
 step "packages of Python for the tests" scripts/python.sh
 step "format" cargo fmt --all --check
@@ -88,6 +94,7 @@ step "models" cargo test --locked --manifest-path crates/softstop/models/Cargo.t
 step "documentation tests" cargo test --locked --doc --workspace --all-features --no-fail-fast
 
 step "stop comparison" stop_comparison
+step "our own programs proved" own_programs
 step "wheel" scripts/wheel-check.sh
 
 heading "tests"

@@ -36,6 +36,7 @@ pages! {
     Save: "save.md"
     Container: "container.md"
     Tests: "tests.md"
+    Prove: "prove.md"
     FromTokioUtil: "from-tokio-util.md"
     FromTokioGracefulShutdown: "from-tokio-graceful-shutdown.md"
     FromPython: "from-python.md"

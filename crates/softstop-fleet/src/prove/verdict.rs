@@ -258,7 +258,8 @@ impl Verdict {
             remarks.push(format!("The budget was over with {left} planned trials not made."));
         }
         if self.missed > 0 {
-            remarks.push(format!("In {} trials the moment never came, and no signal was sent.", self.missed));
+            let trials = if self.missed == 1 { "trial" } else { "trials" };
+            remarks.push(format!("In {} {trials} the moment never came, and no signal was sent.", self.missed));
         }
         if self.rows.iter().any(|row| row.exit.is_some()) {
             remarks.push("Times are taken from trials that ran alone, without a fault and without ptrace.".to_owned());

@@ -74,6 +74,7 @@ fn rule_line(text: &mut String, result: &RuleResult, width: usize) {
     };
     let counts = match (result.failed, result.warned) {
         (0, 0) => format!("{} trials", result.judged),
+        (0, 1) => format!("1 warning in {} trials", result.judged),
         (0, warned) => format!("{warned} warnings in {} trials", result.judged),
         (failed, _) => format!("{failed} of {} trials", result.judged),
     };
