@@ -302,8 +302,13 @@ fn last_exception<'a>(log: &[&'a str], traceback: usize) -> &'a str {
     let mut chained = false;
     for line in log.iter().skip(traceback + 1) {
         let text = line.trim();
+        // What is printed of an exception that interrupts the printing of another: last of all comes `lost sys.stderr`.
+        if let Some(name) = line.strip_prefix("object type name: ") {
+            return name;
+        }
         let link = text.starts_with("During handling of") || text.starts_with("The above exception was");
-        if text.is_empty() || link || text.starts_with("Traceback (most recent") {
+        let about = text.starts_with("object ") && text.contains(" : ");
+        if text.is_empty() || link || about || text.starts_with("Traceback (most recent") {
             chained |= link;
         } else if !line.starts_with(char::is_whitespace) {
             if !last.is_empty() && !chained {

@@ -66,6 +66,17 @@ fn a_traceback_that_ends_in_keyboard_interrupt_is_told_apart() {
 }
 
 #[test]
+fn so_is_one_whose_printing_a_second_one_interrupts() {
+    let log = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n         object address  : 0x7fc936ae03a0\n\
+               object refcount : 2\nobject type     : 0x9f12e0\nobject type name: KeyboardInterrupt\n\
+               object repr     : KeyboardInterrupt()\nlost sys.stderr";
+
+    assert!(find(log, &[Signal::Int, Signal::Int])[0].keyboard_interrupt);
+    let other = log.replace("KeyboardInterrupt", "OSError");
+    assert!(!find(&other, &[Signal::Int, Signal::Int])[0].keyboard_interrupt);
+}
+
+#[test]
 fn so_is_an_exception_that_nobody_could_take() {
     let ignored = |exception: &str| {
         format!(
