@@ -55,13 +55,13 @@ pub(super) fn is_pending(pid: u32, signal: Signal) -> Option<bool> {
     Some(pending >> (signal.number() - 1) & 1 == 1)
 }
 
-/// How long a process has used a processor, in clock ticks.
+/// How long a process has used a processor, in clock ticks, with its children that have ended.
 pub(super) fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> =
         stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
     let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-    field(11) + field(12)
+    (11..15).map(field).sum()
 }
 
 /// A socket that listens.

@@ -198,7 +198,8 @@ impl<'a> Trial<'a> {
     pub(super) fn quiet(&mut self, now: Instant, long: Duration) -> Option<Duration> {
         if now.duration_since(self.looked) >= QUIET_LOOK {
             self.looked = now;
-            let ticks = watch::ticks(self.running.pid());
+            // A wrapper that only waits is not quiet while what it has started works.
+            let ticks = self.running.tree().iter().map(|process| watch::ticks(process.pid)).sum();
             let wrote = self.running.look(|seen| seen.output.lines().next_back().map(|line| line.ended));
             if ticks != self.busy.1 {
                 self.busy = (now, ticks);

@@ -1,5 +1,7 @@
 //! Whole runs of trials, of shell programs of which it is known how they stop.
 
+use std::time::Duration;
+
 use softstop_fleet::prove::{self, Options, Scenario, Verdict, verdict::Ended};
 
 /// Ends at once, with status 0.
@@ -24,6 +26,17 @@ fn a_program_that_reads_waits_or_ends_as_the_scenario_says() {
     let open = proved(console, "stdin: open");
     assert!(open.passed(), "{}", open.to_text(100));
     assert!(matches!(proved(console, "stdin: empty").ended, Ended::NotStarted(_)));
+}
+
+#[test]
+fn who_waits_for_a_child_that_works_is_not_quiet() {
+    let works = "python3 -S -c 'import time\nwhile time.process_time() < 0.6: pass'; exec sleep 60";
+
+    let verdict = proved(works, "ready: [quiet: 200ms]\nmoments: [edges]\nsignals: [TERM]");
+
+    let ready: Vec<_> = verdict.timelines.iter().filter_map(|trial| trial.milestones.ready).collect();
+    assert!(!ready.is_empty(), "{}", verdict.to_text(100));
+    assert!(ready.iter().all(|ready| *ready > Duration::from_millis(700)), "{ready:?}");
 }
 
 #[test]
