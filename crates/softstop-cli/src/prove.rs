@@ -18,17 +18,17 @@ use crate::render;
 const WRONG: u8 = 2;
 /// A person or a supervisor ended it.
 const INTERRUPTED: u8 = 3;
-/// Columns of the text.
-const WIDTH: u16 = 100;
 
 pub(crate) fn command() -> Command {
     Command::new("prove")
         .about("Shows how well a program stops")
         .long_about(
-            "Starts the program many times, asks it to stop at chosen moments, and shows what came of it: whether it is gone in time, how\n\
-             soon it acts, its exit status, and what it leaves behind. Nothing has to be said but the program:\n\n    \
+            "Starts the program many times, asks it to stop at chosen moments, and shows what\n\
+             came of it: whether it is gone in time, how soon it acts, its exit status, and\n\
+             what it leaves behind. Nothing has to be said but the program:\n\n    \
              softstop prove -- python agent.py\n\n\
-             Exit status: 0 all rules hold; 1 a rule is broken; 2 the command line or the scenario is wrong, or the program did not start;\n\
+             Exit status: 0 all rules hold; 1 a rule is broken; 2 the command line or the\n\
+             scenario is wrong, the program did not start, or a file could not be written;\n\
              3 interrupted.",
         )
         .args([
@@ -36,10 +36,14 @@ pub(crate) fn command() -> Command {
             arg!(--trials <N> "How many trials").value_parser(value_parser!(u32).range(1..=1_000_000)),
             arg!(--budget <SECONDS> "How long all of it may take").value_parser(value_parser!(u64).range(1..=86_400)),
             arg!(--seed <N> "What is drawn is drawn by this number").value_parser(value_parser!(u64)),
-            arg!(--alone <N> "So many trials first, one after the other, whose times count").value_parser(value_parser!(u32)),
-            arg!(--parallel <N> "Trials at once, after those whose times count").value_parser(value_parser!(u32).range(1..=64)),
+            arg!(--alone <N> "So many trials first, one after the other, whose times count")
+                .value_parser(value_parser!(u32)),
+            arg!(--parallel <N> "Trials at once, after those whose times count")
+                .value_parser(value_parser!(u32).range(1..=64)),
             arg!(--replay <LINE> "Only this trial, such as 'TERM at ready+2ms, seed 17'"),
-            arg!(--times <N> "How often the replay").value_parser(value_parser!(u32).range(1..=10_000)).default_value("1"),
+            arg!(--times <N> "How often the replay")
+                .value_parser(value_parser!(u32).range(1..=10_000))
+                .default_value("1"),
             arg!(--json <FILE> "Write the verdict as JSON; - for stdout").value_parser(value_parser!(PathBuf)),
             arg!(--html <FILE> "Write it as a page").value_parser(value_parser!(PathBuf)),
             arg!(--junit <FILE> "Write it as JUnit XML").value_parser(value_parser!(PathBuf)),
@@ -88,18 +92,19 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 *progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 let status = if stop() { INTERRUPTED } else { verdict.exit_status() };
                 words.exit_status(status, verdict.line());
+                if wanted.json.as_deref() != Some(Path::new("-")) {
+                    render::line(verdict.to_text(render::width()).trim_end());
+                }
                 let written = [
                     (&wanted.json, verdict.to_json()),
                     (&wanted.html, verdict.to_html()),
                     (&wanted.junit, verdict.to_junit()),
                 ];
+                // One that cannot be written keeps nobody from the others.
                 for (path, text) in written {
-                    if let Some(path) = path {
-                        write(path, &text)?;
-                    }
-                }
-                if wanted.json.as_deref() != Some(Path::new("-")) {
-                    render::line(verdict.to_text(WIDTH).trim_end());
+                    let Some(Err(error)) = path.as_ref().map(|path| write(path, &text)) else { continue };
+                    render::say(&format!("error: {error}"));
+                    words.exit_status(WRONG.max(status), verdict.line());
                 }
                 Ok(())
             });
@@ -144,6 +149,9 @@ fn wanted(matches: &ArgMatches) -> Result<Wanted, String> {
     let replay = matches.get_one::<String>("replay").map(|line| line.parse::<Replay>()).transpose();
     let replay = replay.map_err(|error| format!("--replay: {error}"))?.map(|replay| (replay, times));
     let path = |name| matches.get_one::<PathBuf>(name).cloned();
+    for path in ["json", "html", "junit"].into_iter().filter_map(path) {
+        writable(&path)?;
+    }
     Ok(Wanted { scenario, replay, json: path("json"), html: path("html"), junit: path("junit") })
 }
 
@@ -153,10 +161,19 @@ fn line(progress: Progress) -> String {
     format!("{done} of {planned} trials, {failed} failed, {:.0} s, about {left:.0} s to go", took.as_secs_f64())
 }
 
-fn write(path: &Path, text: &str) -> softstop::Result {
+/// Better now than after a minute.
+fn writable(path: &Path) -> Result<(), String> {
+    if path == Path::new("-") {
+        return Ok(());
+    }
+    let opened = fs::File::options().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
     if path == Path::new("-") {
         render::line(text);
         return Ok(());
     }
-    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

@@ -6,6 +6,15 @@ use std::{
     io::{self, Write},
 };
 
+/// Columns of the text where nobody looks at a terminal.
+const WIDTH: u16 = 100;
+
+/// The columns of the terminal on stdout, if it is one.
+pub(crate) fn width() -> u16 {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(WIDTH)
+}
+
 /// A closed output changes nothing about what was found.
 pub(crate) fn line(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
