@@ -240,14 +240,14 @@ impl Verdict {
     /// One line: the outcome, what it rests on, how long it took.
     pub fn line(&self) -> String {
         let broken = self.rules.iter().filter(|rule| rule.failed > 0).count();
-        let (failed, trials, rules) = (self.failed, self.trials, self.rules.len());
+        let (failed, trials, rules) = (self.failed, counted(self.trials, "trial"), self.rules.len());
         let took = super::time::human(self.took);
         match (&self.ended, self.exit_status()) {
             (Ended::NotStarted(why), _) => format!("not tried: {why}"),
-            (_, 2) => format!("not tried: in none of {trials} trials did the moment of the signal come"),
-            (Ended::Interrupted, _) => format!("interrupted after {took}: {failed} of {trials} trials failed so far"),
-            (_, 0) => format!("passed: all {rules} rules hold in {trials} trials, in {took}"),
-            _ => format!("failed: {broken} of {rules} rules broken, {failed} of {trials} trials failed, in {took}"),
+            (_, 2) => format!("not tried: in none of {trials} did the moment of the signal come"),
+            (Ended::Interrupted, _) => format!("interrupted after {took}: {failed} of {trials} failed so far"),
+            (_, 0) => format!("passed: all {rules} rules hold in {trials}, in {took}"),
+            _ => format!("failed: {broken} of {rules} rules broken, {failed} of {trials} failed, in {took}"),
         }
     }
 
@@ -255,11 +255,11 @@ impl Verdict {
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Ended::BudgetSpent(left) = self.ended {
-            remarks.push(format!("The budget was over with {left} planned trials not made."));
+            remarks.push(format!("The budget was over with {} not made.", counted(left, "planned trial")));
         }
         if self.missed > 0 {
-            let trials = if self.missed == 1 { "trial" } else { "trials" };
-            remarks.push(format!("In {} {trials} the moment never came, and no signal was sent.", self.missed));
+            remarks
+                .push(format!("In {} the moment never came, and no signal was sent.", counted(self.missed, "trial")));
         }
         if self.rows.iter().any(|row| row.exit.is_some()) {
             remarks.push("Times are taken from trials that ran alone, without a fault and without ptrace.".to_owned());
@@ -267,7 +267,7 @@ impl Verdict {
         if !self.isolation.is_empty() {
             remarks.push(format!("Each trial had {}.", self.isolation.join("; ")));
         }
-        remarks.extend(self.faults.iter().map(|(made, trials)| format!("In {trials} trials {made}.")));
+        remarks.extend(self.faults.iter().map(|(made, trials)| format!("In {} {made}.", counted(*trials, "trial"))));
         remarks
     }
 
@@ -282,6 +282,11 @@ impl Verdict {
         let scenario = self.file.iter().map(|file| format!("--scenario {} ", quoted(file))).collect::<String>();
         format!("softstop prove {scenario}--replay '{line}' -- {}", command.join(" "))
     }
+}
+
+/// `1 trial`, `2 trials`.
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A word as a POSIX shell reads it.

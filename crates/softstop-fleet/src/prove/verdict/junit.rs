@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::{Ended, Problem, Verdict};
+use super::{Ended, Problem, Verdict, counted};
 use crate::prove::{markup::escape, scenario::Severity};
 
 impl Verdict {
@@ -43,7 +43,7 @@ impl Verdict {
             let failures = of_rule(Severity::Failure);
             if result.failed > 0 {
                 let first = failures.first().map_or(result.demand.as_str(), |first| &first.text);
-                let message = format!("{} of {} trials: {first}", result.failed, result.judged);
+                let message = format!("{} of {}: {first}", result.failed, counted(result.judged, "trial"));
                 let text: String = failures.iter().map(|problem| self.described(problem)).collect();
                 let _ = writeln!(xml, "<failure message=\"{}\">{}</failure>", escape(&message), escape(&text));
             } else if result.judged == 0 {
@@ -65,7 +65,7 @@ impl Verdict {
     /// A problem in full, for places without a layout.
     fn described(&self, problem: &Problem) -> String {
         let Problem { severity, text, hint, count, .. } = problem;
-        let mut full = format!("{}, {count} trials: {text}\n", severity.name());
+        let mut full = format!("{}, {}: {text}\n", severity.name(), counted(*count, "trial"));
         if !hint.is_empty() {
             let _ = writeln!(full, "hint: {hint}");
         }

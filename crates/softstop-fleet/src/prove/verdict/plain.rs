@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::{Problem, Row, RuleResult, Verdict};
+use super::{Problem, Row, RuleResult, Verdict, counted};
 use crate::prove::{scenario::Severity, stats::Summary, time::human};
 
 /// Below this nothing can be laid out; lines are then longer than the terminal.
@@ -24,8 +24,10 @@ impl Verdict {
                 found.into_iter().for_each(|problem| self.problem(&mut text, problem, width));
             }
         }
-        let _ = writeln!(text, "\nRules");
-        self.rules.iter().for_each(|rule| rule_line(&mut text, rule, width));
+        if self.trials > 0 {
+            let _ = writeln!(text, "\nRules");
+            self.rules.iter().for_each(|rule| rule_line(&mut text, rule, width));
+        }
         if !self.rows.is_empty() {
             table(&mut text, &self.rows, width);
         }
@@ -38,7 +40,7 @@ impl Verdict {
 
     fn problem(&self, text: &mut String, problem: &Problem, width: usize) {
         let phases: Vec<&str> = problem.phases.iter().map(|phase| phase.name()).collect();
-        let trials = if problem.count == 1 { "1 trial".to_owned() } else { format!("{} trials", problem.count) };
+        let trials = counted(problem.count, "trial");
         wrap(
             text,
             "  ",
@@ -73,10 +75,9 @@ fn rule_line(text: &mut String, result: &RuleResult, width: usize) {
         _ => "ok     ",
     };
     let counts = match (result.failed, result.warned) {
-        (0, 0) => format!("{} trials", result.judged),
-        (0, 1) => format!("1 warning in {} trials", result.judged),
-        (0, warned) => format!("{warned} warnings in {} trials", result.judged),
-        (failed, _) => format!("{failed} of {} trials", result.judged),
+        (0, 0) => counted(result.judged, "trial"),
+        (0, warned) => format!("{} in {}", counted(warned, "warning"), counted(result.judged, "trial")),
+        (failed, _) => format!("{failed} of {}", counted(result.judged, "trial")),
     };
     let random =
         if result.random.trials > 0 { format!("; at random {}", result.random.words()) } else { String::new() };

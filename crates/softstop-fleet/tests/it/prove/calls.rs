@@ -113,10 +113,10 @@ fn who_says_all_is_well_though_the_disk_was_full_is_found() {
     let found = found.unwrap_or_else(|| panic!("{}", silent.to_text(120)));
     assert!(found.text.contains("data could not be written"), "{}", found.text);
     assert_passed(&told);
-    assert!(told.remarks().iter().any(|said| said == "In 1 trials fault disk-full#1: writes to files failed."));
+    assert!(told.remarks().iter().any(|said| said == "In 1 trial fault disk-full#1: writes to files failed."));
     let later = saves("sys.exit(1)").replay("TERM at ready, fault disk-full#2", "");
     assert_passed(&later);
-    let said = "In 1 trials fault disk-full#2 was not made: it did not write to files so often.";
+    let said = "In 1 trial fault disk-full#2 was not made: it did not write to files so often.";
     assert!(later.remarks().iter().any(|remark| remark == said), "{:?}", later.remarks());
 }
 
@@ -139,6 +139,6 @@ fn who_waits_for_an_answer_that_never_comes_is_found() {
 
     assert!(problem(&waits, Rule::Gone, Severity::Failure).is_some(), "{}", waits.to_text(120));
     assert_passed(&gives_up);
-    assert!(gives_up.remarks().iter().any(|said| said == "In 1 trials fault silent-peer: what it sent went nowhere."));
+    assert!(gives_up.remarks().iter().any(|said| said == "In 1 trial fault silent-peer: what it sent went nowhere."));
     assert_passed(&client("None").replay("TERM at ready", rules));
 }

@@ -35,7 +35,7 @@ fn a_fault_that_cannot_be_made_is_said() {
     let verdict = Program::new(childless).replay(STOPPED, "");
 
     assert_passed(&verdict);
-    let said = "In 1 trials fault stopped-child was not made: the program had no child.";
+    let said = "In 1 trial fault stopped-child was not made: the program had no child.";
     assert!(verdict.remarks().iter().any(|remark| remark == said), "{:?}", verdict.remarks());
 }
 
@@ -53,7 +53,7 @@ fn a_squeezed_program_takes_its_time_which_is_none_of_the_statistics() {
     assert!(verdict.rows.iter().all(|row| row.exit.is_none()), "{}", verdict.to_text(120));
     let took = verdict.dots[0].exit.unwrap().as_millis();
     assert!((300..5000).contains(&took), "{took} ms");
-    let how = |remark: &String| remark.starts_with("In 1 trials fault cpu-10%: by ");
+    let how = |remark: &String| remark.starts_with("In 1 trial fault cpu-10%: by ");
     assert!(verdict.remarks().iter().any(how), "{:?}", verdict.remarks());
     let free = program.replay("TERM at ready", "");
     assert!(only(&free).timed && free.dots[0].exit.unwrap().as_millis() < u128::from(took as u64));
