@@ -57,13 +57,12 @@ pub struct Progress {
 /// Proves how a program stops.
 pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
     let began = Instant::now();
-    let not_started = |why: String, stage: &Stage| {
-        Tally::new(scenario).finish(Ended::NotStarted(why), began.elapsed(), stage.words())
-    };
-    let wanted = Stage::wanted(scenario);
-    let (theatre, rehearsal) = match rehearse(scenario, options, wanted.clone()) {
+    let (theatre, rehearsal) = match rehearse(scenario, options, Stage::wanted(scenario)) {
         Ok(found) => found,
-        Err(why) => return not_started(why, &wanted),
+        Err(why) => {
+            let ended = if (options.stop)() { Ended::Interrupted } else { Ended::NotStarted(why) };
+            return Tally::new(scenario).finish(ended, began.elapsed(), Vec::new());
+        }
     };
     // Beside each other only what has nothing in common. Whether other data lie in a folder of the trial's own, only who wrote the
     // scenario knows.
@@ -130,6 +129,8 @@ impl Run<'_> {
             while !(self.options.stop)() && !self.is_broken() && Instant::now() < until {
                 let Some(planned) = plan.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                 match self.theatre.play(planned, timed) {
+                    // It was given up.
+                    _ if (self.options.stop)() => return,
                     Ok(seen) => self.add(&seen),
                     Err(error) => {
                         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.0);
@@ -176,6 +177,9 @@ impl Run<'_> {
                 }
                 let planned = Planned { replay, origin: Origin::Replay };
                 let Ok(seen) = self.theatre.play(&planned, true) else { break };
+                if (self.options.stop)() {
+                    break;
+                }
                 let findings = judge::judge(&self.scenario.rules, &self.lines, &seen);
                 shrink.told(findings.iter().any(|found| found.rule == rule && found.severity == Severity::Failure));
             }
@@ -187,10 +191,10 @@ impl Run<'_> {
 /// Runs the program once, stopped when it is ready. Where it does not come so far with all that a trial has for itself, without that.
 fn rehearse<'a>(
     scenario: &'a Scenario,
-    options: &Options<'_>,
+    options: &Options<'a>,
     stage: Stage,
 ) -> Result<(Theatre<'a>, Rehearsal), String> {
-    let mut theatre = Theatre::new(scenario, stage, options.trampoline.clone());
+    let mut theatre = Theatre::new(scenario, stage, options);
     match crate::process::strongest(&theatre.trampoline) {
         Ok(level) => theatre.stage.level = Some(level),
         Err(error) => return Err(Untried::from(error).0),
@@ -224,6 +228,9 @@ fn first_that_works<'a>(mut theatre: Theatre<'a>, stages: Vec<Stage>) -> Result<
             Ok((rehearsal, false)) => drop(found.get_or_insert((theatre.clone(), rehearsal))),
             Err(why) => drop(failed.get_or_insert(why)),
         }
+        if (theatre.stop)() {
+            break;
+        }
     }
     found.ok_or(failed.unwrap_or_default())
 }
@@ -238,12 +245,22 @@ fn rehearsed(theatre: &Theatre<'_>) -> Result<(Rehearsal, bool), String> {
     if seen.signalled().is_none() && !(ready && seen.exit == Exit::Status(0)) {
         let last: Vec<&str> = seen.log.iter().rev().take(3).map(|line| line.text.as_str()).collect();
         let said: Vec<&str> = last.into_iter().rev().collect();
-        let how = match seen.exit {
+        let mut why = match seen.exit {
             Exit::Forced if !ready => format!("it was not ready within {:?}", theatre.scenario.ready_within),
             exit if ready => format!("it ended by itself as soon as it was ready: {exit}"),
             exit => format!("it ended before it was ready: {exit}"),
         };
-        return Err(if said.is_empty() { how } else { format!("{how}; it said: {}", said.join(" / ")) });
+        if !said.is_empty() {
+            why = format!("{why}; it said: {}", said.join(" / "));
+        }
+        return Err(match (&seen.leftovers.orphans[..], seen.exit) {
+            ([], Exit::Status(0)) => format!("{why}; what ends so soon cannot be asked to stop"),
+            ([first, ..], _) => format!(
+                "{why}; `{}` went on in the background: it has to be told to stay in the foreground",
+                first.command
+            ),
+            _ => why,
+        });
     }
     // A load may need what the trial does not have. A check that fails says nothing of the kind: among everybody's files it may find
     // data that another run has left.

@@ -11,6 +11,8 @@ mod needs;
 
 use std::{
     collections::BTreeSet,
+    error::Error as _,
+    iter,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -22,6 +24,7 @@ pub(crate) use self::ask::play;
 use self::{folders::Folders, live::Trial};
 use super::{
     replay::{Deed, Signal},
+    run::Options,
     scenario::{Ready, Scenario, Stdin, Wish},
     trial::{Exit, Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
@@ -43,6 +46,8 @@ const COMMON: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 const TERMINAL: (u16, u16) = (80, 24);
 /// How often the processor time is looked at, for a program that is ready when it is quiet.
 const QUIET_LOOK: Duration = Duration::from_millis(20);
+/// How often whoever waits looks whether to give up.
+const STOP_LOOK: Duration = Duration::from_millis(100);
 
 /// What each trial has for itself, as far as it was found to work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,6 +142,8 @@ pub(super) struct Theatre<'a> {
     pub(super) stage: Stage,
     pub(super) trampoline: PathBuf,
     pub(super) ready_log: Vec<Regex>,
+    /// Asked while a trial waits: whether to give it up. What it has seen then says nothing.
+    pub(super) stop: &'a (dyn Fn() -> bool + Sync),
     /// Those of one trial.
     folders: Arc<Folders>,
 }
@@ -147,18 +154,24 @@ pub(super) struct Untried(pub(super) String);
 
 impl From<StartError> for Untried {
     fn from(error: StartError) -> Self {
-        let hint = error.hint();
-        Self(if hint.is_empty() { error.to_string() } else { format!("{error}; {hint}") })
+        let mut said = error.to_string();
+        for cause in iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string) {
+            if !said.contains(&cause) {
+                said = format!("{said}: {cause}");
+            }
+        }
+        Self(format!("{said}; {}", error.hint()))
     }
 }
 
 impl<'a> Theatre<'a> {
-    pub(super) fn new(scenario: &'a Scenario, stage: Stage, trampoline: PathBuf) -> Self {
+    pub(super) fn new(scenario: &'a Scenario, stage: Stage, options: &Options<'a>) -> Self {
         let ready_log = scenario.ready.iter().filter_map(|ready| match ready {
             Ready::Log(pattern) => Regex::new(pattern).ok(),
             _ => None,
         });
-        Self { ready_log: ready_log.collect(), scenario, stage, trampoline, folders: Arc::default() }
+        let (trampoline, stop) = (options.trampoline.clone(), options.stop);
+        Self { ready_log: ready_log.collect(), scenario, stage, trampoline, stop, folders: Arc::default() }
     }
 
     /// Makes one trial.
@@ -196,7 +209,7 @@ impl<'a> Theatre<'a> {
         let scenario = self.scenario;
         if let Some(command) = &scenario.prepare {
             let spec = self.stage.open().spec(&self.folders.fill(command), &self.trampoline, planned.replay.seed);
-            let said = ended(process::start(&spec)?, COMMAND);
+            let said = self.ended(process::start(&spec)?, COMMAND);
             if !said.ok {
                 return Err(Untried(format!("the command `prepare` failed: {}", said.text)));
             }
@@ -229,8 +242,9 @@ impl<'a> Theatre<'a> {
             trial.running.kill_all(KILL);
             leftovers
         });
-        let load_said = load.map(|load| ended(load, COMMAND));
-        let leftovers = forced.unwrap_or_else(|| trial.leftovers(&before));
+        let load_said = load.map(|load| self.ended(load, COMMAND));
+        let mut leftovers = forced.unwrap_or_else(|| trial.leftovers(&before));
+        leftovers.orphans.extend(std::mem::take(&mut trial.background).into_iter().map(audit::orphan));
         let unsaved = trial.called_faults(&planned.replay.faults);
         let trace = trial.running.trace();
         let calls = match trace.and_then(Trace::lost) {
@@ -341,7 +355,7 @@ impl<'a> Theatre<'a> {
 
     fn check(&self, of: &Running) -> Result<Option<Said>, StartError> {
         let Some(command) = &self.scenario.check else { return Ok(None) };
-        Ok(Some(ended(self.beside(command, self.scenario.seed, of)?, COMMAND)))
+        Ok(Some(self.ended(self.beside(command, self.scenario.seed, of)?, COMMAND)))
     }
 
     /// Starts it again on the same data, and stops it when it was ready.
@@ -360,16 +374,24 @@ impl<'a> Theatre<'a> {
         let ready = trial.milestones.ready.or_else(|| done().map(|exit| trial.since(exit.at)));
         let check = self.check(of)?;
         let _ = trial.running.signal(process::Target::Main, process::Signal::TERM);
-        trial.running.wait(Instant::now() + self.scenario.rules.gone_within);
+        self.wait_end(&trial.running, Instant::now() + self.scenario.rules.gone_within);
         Ok(Resumed { ready, check })
     }
-}
 
-/// What a command said, once it has ended.
-fn ended(running: Running, limit: Duration) -> Said {
-    let exit = running.wait(Instant::now() + limit);
-    let seen = running.finish();
-    let ok = exit.and_then(|exit| exit.status).is_some_and(|status| status.success());
-    let last: Vec<String> = seen.output.lines().rev().take(5).map(process::Line::text).collect();
-    Said { ok, text: last.into_iter().rev().collect::<Vec<_>>().join("\n") }
+    /// Waits until a program has ended, at the latest until `until`, or until the trial is given up.
+    fn wait_end(&self, running: &Running, until: Instant) {
+        while running.exited().is_none() && Instant::now() < until && !(self.stop)() {
+            running.wait((Instant::now() + STOP_LOOK).min(until));
+        }
+    }
+
+    /// What a command said, once it has ended.
+    fn ended(&self, running: Running, limit: Duration) -> Said {
+        self.wait_end(&running, Instant::now() + limit);
+        let exit = running.exited();
+        let seen = running.finish();
+        let ok = exit.and_then(|exit| exit.status).is_some_and(|status| status.success());
+        let last: Vec<String> = seen.output.lines().rev().take(5).map(process::Line::text).collect();
+        Said { ok, text: last.into_iter().rev().collect::<Vec<_>>().join("\n") }
+    }
 }

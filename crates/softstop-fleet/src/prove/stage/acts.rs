@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{GRACE, KILL, live::Trial};
+use super::{GRACE, KILL, STOP_LOOK, live::Trial};
 use crate::{
     process,
     prove::{
@@ -53,7 +53,7 @@ impl Trial<'_> {
             let reached = match when {
                 When::Later(gap) => {
                     let at = Instant::now() + *gap;
-                    self.running.wait_for(at, |seen| seen.exit.is_some());
+                    self.theatre.wait_end(&self.running, at);
                     self.running.exited().is_none()
                 }
                 When::At(moment) => self.reach(moment),
@@ -142,14 +142,19 @@ impl Trial<'_> {
         let allowed = self.theatre.scenario.rules.gone_within + more;
         let Some(first) = self.sent.first().map(|sent| sent.at) else {
             let ended = self.running.exited().is_some();
-            self.running.kill_all(KILL);
-            return if ended { self.status() } else { Exit::Forced };
+            let found = self.running.kill_all(KILL).found;
+            if !ended {
+                return Exit::Forced;
+            }
+            // Who is there after the main process has ended was put into the background.
+            self.background = found;
+            return self.status();
         };
         let until = self.running.began() + self.sent.last().map_or(first, |sent| sent.at) + allowed;
-        while self.running.exited().is_none() && Instant::now() < until {
+        while self.running.exited().is_none() && Instant::now() < until && !(self.theatre.stop)() {
             let undelivered = self.undelivered();
             let looks = self.unserving();
-            let look = if undelivered { DELIVERY_LOOK } else { looks.unwrap_or(allowed) };
+            let look = if undelivered { DELIVERY_LOOK } else { looks.unwrap_or(STOP_LOOK) };
             self.running.wait_for((Instant::now() + look).min(until), |seen| seen.exit.is_some());
         }
         let exit = self.running.exited();

@@ -14,6 +14,10 @@ use crate::{
     },
 };
 
+pub(super) fn orphan(process: process::Process) -> Orphan {
+    Orphan { pid: process.pid, command: process.command.join(" ") }
+}
+
 impl Trial<'_> {
     /// What is left, looked at before anything is cleared away.
     pub(super) fn leftovers(&self, before: &BTreeSet<PathBuf>) -> Leftovers {
@@ -23,7 +27,6 @@ impl Trial<'_> {
         let sure = self.running.level().is_certain();
         let escaped = if exited && !sure { self.running.escaped() } else { Vec::new() };
         let pids: Vec<u32> = alive.iter().chain(&escaped).map(|process| process.pid).collect();
-        let orphan = |process: process::Process| Orphan { pid: process.pid, command: process.command.join(" ") };
         let all = watch::listening(&self.running);
         let theirs = watch::sockets_of(pids.iter().copied());
         let own = self.theatre.stage.namespaces.network;

@@ -8,10 +8,9 @@ use std::{
 use super::{
     COMMAND, QUIET_LOOK, Theatre,
     ask::{Answer, Asker, Question},
-    ended,
 };
 use crate::{
-    process::{self, Running, Squeezed, StartError},
+    process::{self, Process, Running, Squeezed, StartError},
     prove::{
         replay::Signal,
         scenario::Ready,
@@ -33,6 +32,8 @@ pub(super) struct Trial<'a> {
     pub(super) timed: bool,
     pub(super) faults: Vec<Made>,
     pub(super) squeezed: Option<Squeezed>,
+    /// Who was left of a program that ended before it was asked to.
+    pub(super) background: Vec<Process>,
     asker: Asker,
     /// The address by which it was ready, if it was asked.
     pub(super) health: Option<&'a str>,
@@ -69,6 +70,7 @@ impl<'a> Trial<'a> {
             timed: false,
             faults: Vec::new(),
             squeezed: None,
+            background: Vec::new(),
             asker,
             health: None,
             busy: (now, 0),
@@ -96,7 +98,7 @@ impl<'a> Trial<'a> {
                 return true;
             }
             let now = Instant::now();
-            if ended || now >= until {
+            if ended || now >= until || (self.theatre.stop)() {
                 return false;
             }
             let written = self.running.look(|seen| seen.output.written());
@@ -162,7 +164,7 @@ impl<'a> Trial<'a> {
                 }
                 Ready::Command(command) => self.asks(turn, || {
                     let asking = self.theatre.beside(command, scenario.seed, &self.running);
-                    asking.is_ok_and(|running| ended(running, COMMAND).ok)
+                    asking.is_ok_and(|running| self.theatre.ended(running, COMMAND).ok)
                 }),
             };
             if at.is_some() {
