@@ -64,6 +64,12 @@ pub(super) fn ticks(pid: u32) -> u64 {
     (11..15).map(field).sum()
 }
 
+/// Whether a process in this state would go on if it were let: on a busy machine it may not get a processor for long, and under ptrace
+/// it waits for us.
+pub(super) fn wants_on(state: char) -> bool {
+    matches!(state, 'R' | 'D' | 't')
+}
+
 /// A socket that listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Listening {
@@ -204,6 +210,12 @@ mod tests {
         assert!(handles(&status(0, int), Signal::Int, || true), "ignored by itself");
         assert!(!handles(&status(int | hup, 0), Signal::Term, || true));
         assert!(!handles("", Signal::Int, || false));
+    }
+
+    #[test]
+    fn who_waits_for_a_processor_or_for_us_is_not_idle() {
+        assert!(['R', 'D', 't'].into_iter().all(wants_on));
+        assert!(!['S', 'T', 'Z'].into_iter().any(wants_on));
     }
 
     #[test]

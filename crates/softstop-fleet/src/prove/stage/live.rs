@@ -201,9 +201,11 @@ impl<'a> Trial<'a> {
         if now.duration_since(self.looked) >= QUIET_LOOK {
             self.looked = now;
             // A wrapper that only waits is not quiet while what it has started works.
-            let ticks = self.running.tree().iter().map(|process| watch::ticks(process.pid)).sum();
+            let tree = self.running.tree();
+            let ticks = tree.iter().map(|process| watch::ticks(process.pid)).sum();
+            let waits = tree.iter().any(|process| watch::wants_on(process.state));
             let wrote = self.running.look(|seen| seen.output.lines().next_back().map(|line| line.ended));
-            if ticks != self.busy.1 {
+            if ticks != self.busy.1 || waits {
                 self.busy = (now, ticks);
             }
             self.busy.0 = wrote.map_or(self.busy.0, |wrote| wrote.max(self.busy.0));
