@@ -55,7 +55,9 @@ impl Verdict {
         }
         html.push_str("</header>\n");
         self.cards(&mut html);
-        self.rules_table(&mut html);
+        if self.trials > 0 {
+            self.rules_table(&mut html);
+        }
         self.times_table(&mut html);
         exit_times(&mut html, &self.phases);
         scatter(&mut html, self);

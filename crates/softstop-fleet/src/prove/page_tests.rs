@@ -42,3 +42,12 @@ fn every_element_is_closed_and_nothing_of_the_program_gets_out_of_its_place() {
         assert!(!page.contains("NaN") && !page.contains("inf%"));
     }
 }
+
+#[test]
+fn a_page_about_nothing_tried_has_no_rules() {
+    let [.., not_started, _] = &all()[..] else { panic!("five verdicts") };
+
+    let page = not_started.to_html();
+
+    assert!(page.contains("not tried") && !page.contains("<h2>Rules"), "{page}");
+}
