@@ -243,7 +243,8 @@ pub struct Hit {
     pub severity: Severity,
     /// How many lines matched.
     pub times: usize,
-    /// Whether all of them are Python exceptions that end in `KeyboardInterrupt`, after INT: the customary end of a script.
+    /// Whether all of them are Python exceptions that end in `KeyboardInterrupt` after INT, or come of a second INT with one: the customary
+    /// end of a script.
     pub keyboard_interrupt: bool,
 }
 
@@ -279,6 +280,10 @@ impl Lines {
     /// What stands in these lines, all of which were written after the first signal; each forbidden line once, in order of appearance.
     pub fn find<'a>(&self, log: impl IntoIterator<Item = &'a LogLine>, signals: &[Signal]) -> Vec<Hit> {
         let log: Vec<&str> = log.into_iter().map(|line| line.text.as_str()).collect();
+        // A second INT that finds the interpreter's own handler again, which asyncio and others put back at their end, breaks into
+        // whatever is being closed: what is printed of that need not end in it.
+        let again = signals.iter().skip(1).any(|signal| *signal == Signal::Int);
+        let broken_into = again && log.iter().any(|line| line.starts_with("KeyboardInterrupt"));
         let mut hits = Vec::new();
         for line in &self.0 {
             let mut found = (0..log.len()).filter(|at| line.regex.is_match(log[*at]));
@@ -286,7 +291,7 @@ impl Lines {
             let ends: Vec<usize> = std::iter::once(at).chain(found).collect();
             let keyboard_interrupt = line.exception
                 && signals.contains(&Signal::Int)
-                && ends.iter().all(|at| last_exception(&log, *at).starts_with("KeyboardInterrupt"));
+                && (broken_into || ends.iter().all(|at| last_exception(&log, *at).starts_with("KeyboardInterrupt")));
             let times = ends.len();
             let (means, hint, severity) = (line.means.clone(), line.hint.clone(), line.severity);
             hits.push(Hit { at, means, hint, severity, times, keyboard_interrupt });

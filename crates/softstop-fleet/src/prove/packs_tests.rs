@@ -89,6 +89,16 @@ fn so_is_an_exception_that_nobody_could_take() {
 }
 
 #[test]
+fn a_second_interrupt_breaks_into_what_is_being_closed() {
+    let closing = format!(
+        "Exception ignored when trying to write to the signal wakeup fd:\nTraceback (most recent call last):\n  File \"codecs\"\nOSError: [Errno 9] Bad file descriptor\n{INTERRUPTED}"
+    );
+
+    assert!(find(&closing, &[Signal::Int, Signal::Int])[0].keyboard_interrupt);
+    assert!(!find(&closing, &[Signal::Int])[0].keyboard_interrupt, "it came once, and something else went wrong");
+}
+
+#[test]
 fn lines_of_ones_own_bring_their_hint() {
     let own = OwnLine { pattern: "lost [0-9]+ rows".to_owned(), hint: Some("flush first".to_owned()) };
     let log = [LogLine { at: Duration::ZERO, stream: Stream::Out, text: "lost 3 rows".to_owned() }];
