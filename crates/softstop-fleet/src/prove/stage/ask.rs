@@ -18,6 +18,8 @@ const CONNECT: Duration = Duration::from_millis(200);
 /// How long an answer may take; while nobody has asked to stop, and to see when it stops serving.
 const PATIENT: Duration = Duration::from_secs(1);
 const BRISK: Duration = Duration::from_millis(100);
+/// And the rest of it, which says nothing more.
+const REST: Duration = Duration::from_millis(100);
 /// How much longer the process that asks may take to say so.
 const RELAY: Duration = Duration::from_secs(2);
 
@@ -147,14 +149,39 @@ fn status(address: &str, limit: Duration) -> io::Result<u16> {
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     let status = std::str::from_utf8(&head).ok().and_then(|head| head.rsplit(' ').next()?.parse().ok());
+    // To the end: closed before, the connection would be reset, and the program might complain of that in its log.
+    let until = Instant::now() + REST;
+    stream.set_read_timeout(Some(REST))?;
+    while Instant::now() < until && matches!(stream.read(&mut [0; 8192]), Ok(1..)) {}
     status.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
+    use std::{
+        net::{Shutdown, TcpListener},
+        thread,
+    };
 
     use super::*;
+
+    #[test]
+    fn who_answers_can_say_all_of_it() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = socket.accept().unwrap();
+            let _ = stream.read(&mut [0; 1000]);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            stream.write_all(&[b'x'; 64 << 10])?;
+            stream.shutdown(Shutdown::Write)?;
+            // An error if the other end was closed before all was read there.
+            stream.read(&mut [0; 1000])
+        });
+
+        assert_eq!(ask(Question::Http(&format!("http://{address}/")), PATIENT), Answer::Ready);
+        assert_eq!(server.join().unwrap().unwrap(), 0);
+    }
 
     /// Answers one connection with this text; none: says nothing until the other end is closed.
     fn serve(answer: Option<&'static str>) -> String {
