@@ -4,16 +4,18 @@ import signal
 import threading
 import time
 
-asked = threading.Event()
+asked = False
 
 
 def feed():
-    while not asked.wait(0.01):
-        pass
+    while not asked:
+        time.sleep(0.01)
 
 
 def stop(*_):
-    asked.set()
+    # No lock: a second signal may come while this runs, and would wait for it for ever (Event.set has one).
+    global asked
+    asked = True
 
 
 signal.signal(signal.SIGTERM, stop)
@@ -21,7 +23,7 @@ signal.signal(signal.SIGINT, stop)
 thread = threading.Thread(target=feed)
 thread.start()
 print("ready", flush=True)
-while not asked.is_set():
+while not asked:
     time.sleep(0.01)
 thread.join()
 print("stopped", flush=True)

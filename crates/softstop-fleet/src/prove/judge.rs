@@ -11,6 +11,8 @@
 //! | load | the command fails | warning | note | failure |
 //! | check, resume | the command fails; it is not ready again in time | warning | failure | failure |
 //!
+//! What is left of a program that did not end, and was ended by force, is a note.
+//!
 //! Before a program could have installed a handler the kernel ends it, and it cannot be blamed for more than what it left behind. KILL
 //! gives it no chance at all: what counts then is whether it can go on with the same data.
 //!
@@ -164,6 +166,8 @@ fn worst(rule: Rule, phase: Phase, seen: &Observation) -> Severity {
     let killed = seen.signals().contains(&Signal::Kill);
     match rule {
         Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks | Rule::Lines | Rule::Load if killed => Severity::Note,
+        // Who was ended by us had no chance to tidy up; that it did not end is a finding of its own.
+        Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks if seen.exit == Exit::Forced => Severity::Note,
         Rule::Orphans | Rule::Ports | Rule::Files | Rule::Locks => Severity::Failure,
         Rule::Exit | Rule::Lines if seen.unread() && phase != Phase::BeforeHandler => Severity::Warning,
         _ if killed || phase != Phase::BeforeHandler => Severity::Failure,

@@ -93,6 +93,15 @@ fn the_handler_of_the_interpreter_is_not_the_programs() {
 }
 
 #[test]
+fn who_was_ended_by_force_could_not_tidy_up() {
+    let seen = Observation { exit: Exit::Forced, ..bad("TERM at ready") };
+
+    let failed = |rule| judged(&seen).contains(&(rule, Severity::Failure));
+    assert!(failed(Rule::Gone));
+    assert!(![Rule::Orphans, Rule::Ports, Rule::Files, Rule::Locks].into_iter().any(failed));
+}
+
+#[test]
 fn who_is_late_beside_others_may_be_on_time_alone() {
     let late = |timed: bool, exit: Exit| Observation {
         ladder: Ladder { exited: Some(ms(11_000)), ..good("TERM at ready").ladder },
