@@ -48,7 +48,14 @@ pub(crate) fn command() -> Command {
             arg!(--html <FILE> "Write it as a page").value_parser(value_parser!(PathBuf)),
             arg!(--junit <FILE> "Write it as JUnit XML").value_parser(value_parser!(PathBuf)),
         ])
-        .arg(Arg::new("command").num_args(1..).last(true).value_name("COMMAND").help("The program and its arguments"))
+        .arg(
+            // With or without `--` before it.
+            Arg::new("command")
+                .num_args(1..)
+                .trailing_var_arg(true)
+                .value_name("COMMAND")
+                .help("The program and its arguments, after all options"),
+        )
 }
 
 /// What was said, read.
