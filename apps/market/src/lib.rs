@@ -12,13 +12,13 @@
 //! # What it does not do yet
 //! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
 //!
-//! Modules in reading order: `wire` reads one message, `minutes` counts, `store` keeps, `feed` receives, [`table`] shows.
+//! Modules in reading order: [`wire`] reads what the exchange sends, `minutes` counts, `store` keeps, `feed` receives, [`table`] shows.
 
 mod feed;
 mod minutes;
 mod store;
 pub mod table;
-mod wire;
+pub mod wire;
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,6 +1,7 @@
-use proptest::prelude::*;
+//! What the collector reads today; each module of `wire` has tests of its own.
 
-use super::*;
+use super::{fields::LATEST_MS, *};
+use proptest::prelude::*;
 
 const RECORDED: &str = r#"{"stream":"nknusdt@aggTrade","data":{"e":"aggTrade","E":1633998523963,"s":"NKNUSDT","a":15683430,"p":"0.35280000","q":"58.00000000","f":19862790,"l":19862790,"T":1633998523963,"m":false,"M":true}}"#;
 
@@ -20,24 +21,14 @@ fn a_recorded_trade_is_read_exactly() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_field_and_value() {
+fn a_number_that_does_not_fit_eight_places_is_named() {
     for (was, is, says) in [
-        ("\"0.35280000\"", "0.3528", "field `p` is 0.3528: expected a decimal"),
-        ("\"0.35280000\"", "\"-1\"", "field `p` is \"-1\""),
-        ("\"0.35280000\"", "\"0.123456789\"", "field `p` is \"0.123456789\""),
-        ("\"58.00000000\"", "\"0.0\"", "field `q` is \"0.0\""),
-        ("\"58.00000000\"", "\"92233720369\"", "field `q` is"),
-        ("\"a\":15683430", "\"a\":1e99", "field `a` is"),
-        ("\"l\":19862790", "\"l\":5", "field `l` is 5: expected an id not below `f`"),
-        ("\"T\":1633998523963", "\"T\":-1", "field `T` is -1"),
-        ("\"m\":false", "\"m\":null", "field `m` is null: expected true or false"),
-        ("NKNUSDT", "", "field `s` is \"\""),
-        ("}}", "}", "expected JSON: EOF"),
+        ("0.35280000", "0.123456789", "aggTrade: field `p` is 0.123456789: it has more places"),
+        ("58.00000000", "92233720369", "aggTrade: field `q` is 92233720369: it is too large"),
     ] {
         let error = parse(&RECORDED.replace(was, is)).unwrap_err();
-        assert!(error.contains(says), "{error}");
+        assert!(error.to_string().starts_with(says), "{error}");
     }
-    assert!(parse("[1]").is_err());
 }
 
 #[test]
@@ -65,17 +56,5 @@ proptest! {
             text = format!(r#"{{"stream":"x","data":{text}}}"#);
         }
         prop_assert_eq!(parse(&text), Ok(Message::Trade(trade)));
-    }
-
-    #[test]
-    fn nothing_makes_the_parser_panic(text in "\\PC{0,80}", at in 0..RECORDED.len()) {
-        let _ = parse(&text);
-        let _ = parse(&RECORDED[..at]);
-        let _ = parse(&RECORDED.replacen(&RECORDED[at..=at], &text, 1));
-    }
-
-    #[test]
-    fn decimals_are_exact_both_ways(number in 0..i64::MAX) {
-        prop_assert_eq!(units(&decimal(number)), Some(number));
     }
 }
