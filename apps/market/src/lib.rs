@@ -12,8 +12,10 @@
 //! # What it does not do yet
 //! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
 //!
-//! Modules in reading order: [`wire`] reads what the exchange sends, `minutes` counts, `store` keeps, `feed` receives, [`table`] shows.
+//! Modules in reading order: [`wire`] reads what the exchange sends, `minutes` counts, [`book`] keeps an order book, `store` keeps,
+//! `feed` receives, [`table`] shows.
 
+pub mod book;
 mod feed;
 mod minutes;
 mod store;

@@ -64,17 +64,13 @@ struct Cursor<'a> {
     at: usize,
 }
 
-/// The fields of an event, in whatever order they come, each at most once.
+/// The fields of an event that have come, in whatever order. One that comes twice counts as it came last, as the general parser has it.
 #[derive(Default)]
 struct Seen(u64);
 
 impl Seen {
-    /// `None` where the field came before.
-    fn first_time(&mut self, key: u8) -> Option<()> {
-        let bit = bit(key);
-        let new = self.0 & bit == 0;
-        self.0 |= bit;
-        new.then_some(())
+    fn note(&mut self, key: u8) {
+        self.0 |= bit(key);
     }
 
     fn all(&self, keys: &[u8]) -> Option<()> {
@@ -95,7 +91,7 @@ impl<'a> Cursor<'a> {
         let (mut id, mut first, mut last) = (0, 0, 0);
         let (mut price, mut quantity, mut buyer_is_maker) = (Decimal::default(), Decimal::default(), false);
         while let Some(key) = self.key()? {
-            seen.first_time(key)?;
+            seen.note(key);
             match key {
                 b'E' => event_ms = self.number()?,
                 b's' => symbol = self.text()?,
@@ -127,7 +123,7 @@ impl<'a> Cursor<'a> {
         let (mut symbol, mut event_ms) = ("", 0);
         let mut diff = Diff { first: 0, last: 0, previous: None, bids: Vec::new(), asks: Vec::new() };
         while let Some(key) = self.key()? {
-            seen.first_time(key)?;
+            seen.note(key);
             match key {
                 b'E' => event_ms = self.number()?,
                 b's' => symbol = self.text()?,
