@@ -1,7 +1,6 @@
 //! Receives trades over a WebSocket, and connects again when it breaks.
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -23,8 +22,12 @@ use tokio_tungstenite::{
 
 use crate::{
     Progress, Skipped, TRADES, Tell,
-    wire::{self, Trade},
+    count::Input,
+    trade::Trade,
+    wire::{self, Event, Scale},
 };
+
+const ENDED: &str = "the aggregator has ended";
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Binance pings every 20 s: who says nothing for three times as long has gone.
@@ -67,8 +70,9 @@ pub(crate) struct Feed {
     /// As [`address`] gives it.
     pub(crate) ws: String,
     pub(crate) connect: Connect,
-    pub(crate) symbols: BTreeSet<String>,
-    pub(crate) trades: mpsc::Sender<Trade>,
+    /// Upper case, in order.
+    pub(crate) symbols: Vec<String>,
+    pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) tell: Tell,
     pub(crate) skipped: Arc<Skipped>,
 }
@@ -147,16 +151,26 @@ impl Feed {
         }
     }
 
+    fn symbol(&self, name: &str) -> Option<usize> {
+        self.symbols.binary_search_by(|symbol| symbol.as_str().cmp(name)).ok()
+    }
+
     /// Hands a trade on; counts what is none.
     async fn take(&self, scope: &Scope, message: Message) -> Result {
         let skipped = match message {
-            Message::Text(text) => match wire::parse(&text) {
-                Ok(wire::Message::Trade(trade)) if self.symbols.contains(&trade.symbol) => {
-                    scope.owe(TRADES, 1);
-                    return Ok(self.trades.send(trade).await?);
-                }
-                Ok(wire::Message::Answer) => return Ok(()),
-                Ok(wire::Message::Refused(why)) => {
+            Message::Text(text) => match wire::read(&text) {
+                Ok(Event::AggTrade { symbol, trade, .. }) => match self.symbol(&symbol) {
+                    Some(at) => match Trade::read(trade, Scale::default(), false) {
+                        Ok(trade) => {
+                            scope.owe(TRADES, 1);
+                            return Ok(self.inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?);
+                        }
+                        Err(_) => &self.skipped.malformed,
+                    },
+                    None => &self.skipped.ignored,
+                },
+                Ok(Event::Answer { .. }) => return Ok(()),
+                Ok(Event::Refused { why, .. }) => {
                     return Err(format!("{} refused the subscription: {why}", self.ws).into());
                 }
                 Ok(_) => &self.skipped.ignored,

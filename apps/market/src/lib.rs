@@ -12,34 +12,43 @@
 //! # What it does not do yet
 //! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
 //!
-//! Modules in reading order: `wire` reads one message, `minutes` counts, `store` keeps, `feed` receives, [`table`] shows.
+//! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
+//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
+//! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows.
 
+pub mod book;
+mod chain;
+mod count;
 mod feed;
 mod minutes;
+mod scale;
 mod store;
 pub mod table;
-mod wire;
+mod track;
+mod trade;
+pub mod wire;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
-use softstop::{Dep, Result, Scope, Service};
-use tokio::{sync::mpsc, time};
+use softstop::{Dep, Scope, Service};
+use tokio::sync::mpsc;
 
 use self::{
+    count::Counter,
     feed::Feed,
-    minutes::{Aggregator, Known},
-    store::Writer,
-    wire::Trade,
+    store::{Order, Writer},
+    track::Track,
 };
 pub use self::{
     feed::{Connect, Connection, address, tcp},
     minutes::Level,
-    store::{Reader, Summary},
+    scale::decimal,
+    store::{Reader, State, Summary},
+    wire::Scale,
 };
 
 /// What is accepted and not on disk yet: the name of the account in the report.
@@ -47,10 +56,6 @@ pub const TRADES: &str = "trades";
 
 /// Trades between the feed and the aggregator: at 5,000 a second some 200 ms, in which a slow write goes unnoticed.
 const CHANNEL: usize = 1024;
-/// How often the open minute is written, and so how much `kill -9` can cost.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// How many trades are collected at most before they are written.
-const WRITE_AT: u64 = 20_000;
 
 /// Told what happens, from the threads on which it happens: it has to return soon.
 pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -119,60 +124,32 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 pub fn service(service: &mut Service, config: Config) {
     let skipped = Arc::new(Skipped::default());
     let (db, tell, counted) = (config.db.clone(), Arc::clone(&config.tell), Arc::clone(&skipped));
-    let store = service.component("store", (), async move |scope, ()| Writer::start(&scope, db, tell, counted).await);
+    let symbols = config.symbols.iter().cloned().collect();
+    let store =
+        service.component("store", (), async move |scope, ()| Writer::start(&scope, db, symbols, tell, counted).await);
     collect(service, store, config, skipped);
 }
 
 /// The way to the store, and where each symbol stands in it.
-type Stored = (Writer, HashMap<String, Known>);
+type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, known)| {
-        let (trades, received) = mpsc::channel(CHANNEL);
-        let counted = Aggregator { known, ..Aggregator::default() };
-        let writer = store.clone();
-        let task = scope.spawn_with("count", async move |scope| count(&scope, received, counted, &writer).await);
-        scope.on_stop(async move |_| store.write(task.await?).await);
-        Ok(trades)
+    let symbols: Vec<String> = config.symbols.iter().cloned().collect();
+    let names = symbols.clone();
+    let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
+        let (inputs, received) = mpsc::channel(CHANNEL);
+        let counter = Counter { symbols: names, tracks, store, order: Order::default() };
+        let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
+        scope.on_stop(async move |_| task.await?.finish().await);
+        Ok(inputs)
     });
 
-    service.component("feed", aggregator, async move |scope, trades| {
-        let Config { ws, connect, symbols, tell, .. } = config;
-        Feed { ws, connect, symbols, trades, tell, skipped }.start(&scope);
+    service.component("feed", aggregator, async move |scope, inputs| {
+        let Config { ws, connect, tell, .. } = config;
+        Feed { ws, connect, symbols, inputs, tell, skipped }.start(&scope);
         Ok(())
     });
-}
-
-/// Counts what the feed sends and writes it every second; hands back what is not written yet.
-async fn count(
-    scope: &Scope,
-    mut received: mpsc::Receiver<Trade>,
-    mut counted: Aggregator,
-    store: &Writer,
-) -> Result<minutes::Batch> {
-    let mut every = time::interval(WRITE_EVERY);
-    every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    loop {
-        // The second first: trades that never end must not keep it from coming.
-        let write_now = tokio::select! { biased;
-            _ = every.tick() => true,
-            // A hurry ends `next` before the channel is empty: what lies in it is saved all the same.
-            next = scope.next(received.recv()) => match next.or_else(|| received.try_recv().ok()) {
-                Some(trade) => match counted.add(trade) {
-                    Ok(ended_a_minute) => ended_a_minute,
-                    Err(too_large) => {
-                        store.write(counted.batch).await?;
-                        return Err(too_large.into());
-                    }
-                },
-                None => return Ok(counted.batch),
-            },
-        };
-        if write_now || counted.batch.received() >= WRITE_AT {
-            store.write(std::mem::take(&mut counted.batch)).await?;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,102 +1,63 @@
-use proptest::prelude::*;
-
 use super::*;
+use crate::chain::Ids;
 
-fn trade(first: i64, time_ms: i64, price: i64, quantity: i64, buyer_is_maker: bool) -> Trade {
-    Trade { symbol: "A".into(), id: first, first, last: first, time_ms, price, quantity, buyer_is_maker }
+fn trade(first: i64, price: i64, quantity: i64, buyer_is_maker: bool) -> Trade {
+    let ids = Ids { aggregate: first, first, last: first };
+    Trade { ids, time_ms: 60_500, price, quantity, scale: Scale::default(), buyer_is_maker, refilled: false }
 }
 
-fn key(begin_ms: i64) -> Key {
-    ("A".into(), begin_ms)
+fn minute(trades: &[Trade]) -> Minute {
+    let mut minute = Minute::new(&trades[0]);
+    trades.iter().for_each(|trade| minute.add(trade).unwrap());
+    minute
 }
 
 #[test]
 fn the_buyer_as_maker_means_an_aggressive_sale() {
-    let mut counted = Aggregator::default();
-    counted.add(trade(1, 0, 100, 7, true)).unwrap();
-    counted.add(trade(2, 0, 100, 5, false)).unwrap();
+    let minute = minute(&[trade(1, 100, 7, true), trade(2, 100, 5, false)]);
 
-    let batch = std::mem::take(&mut counted.batch);
-
-    assert_eq!(batch.minutes[&key(0)].levels[&100], Level { buy: 5, sell: 7, trades: 2 });
-    assert_eq!(batch.trades, 2);
+    let levels: Vec<_> = minute.levels().collect();
+    assert_eq!(levels, [(100, Level { buy: 5, sell: 7, trades: 2 })]);
+    assert_eq!((levels[0].1.delta(), minute.begin_ms, minute.ids), (-2, 60_000, (1, 2)));
 }
 
 #[test]
-fn a_minute_is_over_with_the_first_trade_of_a_later_one_and_has_begun_if_nothing_is_missing() {
-    let mut counted = Aggregator::default();
+fn only_what_has_changed_is_to_be_written_and_it_is_absolute() {
+    let mut minute = minute(&[trade(1, 100, 7, false), trade(2, 101, 1, false)]);
+    assert_eq!(minute.changes().unwrap().levels.len(), 2);
+    assert_eq!(minute.changes(), None);
 
-    assert!(!counted.add(trade(1, 59_999, 1, 1, false)).unwrap());
-    assert!(counted.add(trade(2, 60_000, 1, 1, false)).unwrap());
-    assert!(counted.add(trade(4, 180_000, 1, 1, false)).unwrap(), "an id is missing and so is a minute");
+    minute.add(&trade(3, 101, 2, false)).unwrap();
 
-    let batch = std::mem::take(&mut counted.batch);
-    assert_eq!(batch.over, [(key(0), true), (key(60_000), false)]);
-    assert_eq!(batch.minutes.values().map(|minute| minute.begun).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(minute.changes().unwrap().levels, [(101, Level { buy: 3, sell: 0, trades: 2 })]);
 }
 
 #[test]
-fn known_trades_are_not_counted_again_after_a_restart() {
-    let mut counted =
-        Aggregator { known: HashMap::from([("A".into(), Known { last: 10, open_ms: 0 })]), ..Aggregator::default() };
+fn a_finer_trade_makes_the_minute_finer_and_changes_no_number() {
+    let cents = Scale { price: 2, quantity: 0 };
+    let mut minute = minute(&[Trade { scale: cents, ..trade(1, 150, 7, false) }]);
+    minute.changes();
 
-    assert!(!counted.add(trade(10, 59_000, 1, 1, false)).unwrap());
-    assert!(!counted.add(trade(11, 59_001, 1, 1, false)).unwrap());
+    minute.add(&Trade { scale: Scale { price: 3, quantity: 1 }, ..trade(2, 1501, 75, true) }).unwrap();
+    minute.add(&Trade { scale: cents, ..trade(3, 150, 1, false) }).unwrap();
 
-    let batch = std::mem::take(&mut counted.batch);
-    assert_eq!((batch.known, batch.trades), (1, 1));
-    assert_eq!(batch.minutes[&key(0)].ids, (11, 11));
+    let changes = minute.changes().unwrap();
+    assert!(changes.anew);
+    assert_eq!(changes.scale, Scale { price: 3, quantity: 1 });
+    assert_eq!(
+        changes.levels,
+        [(1500, Level { buy: 80, sell: 0, trades: 2 }), (1501, Level { buy: 0, sell: 75, trades: 1 })]
+    );
 }
 
 #[test]
-fn a_late_trade_is_counted_in_its_own_minute() {
-    let mut counted = Aggregator::default();
-    counted.add(trade(1, 60_000, 1, 1, false)).unwrap();
+fn a_sum_that_does_not_fit_is_an_error_and_changes_nothing() {
+    let mut full = minute(&[trade(1, 100, i64::MAX, false)]);
+    let before = full.clone();
 
-    assert!(!counted.add(trade(2, 59_999, 1, 1, false)).unwrap());
-
-    assert_eq!(std::mem::take(&mut counted.batch).minutes[&key(0)].ids, (2, 2));
-    assert!(!counted.add(trade(3, 60_001, 1, 1, false)).unwrap(), "the later minute is still the open one");
-}
-
-#[test]
-fn a_sum_that_does_not_fit_is_an_error_that_names_it() {
-    let mut counted = Aggregator::default();
-    counted.add(trade(1, 0, 100_000_000, i64::MAX, false)).unwrap();
-
-    let error = counted.add(trade(2, 0, 100_000_000, 1, false)).unwrap_err();
-
-    assert!(error.starts_with("the volume of A at 1 is too large"), "{error}");
-}
-
-proptest! {
-    #[test]
-    fn batches_add_up_to_what_a_naive_count_says(
-        trades in prop::collection::vec((0..240_000_i64, 1..6_i64, 1..1000_i64, any::<bool>(), 0..4_i64, prop::sample::select(vec!["A", "B"])), 0..200),
-        cut in 1..20_usize,
-    ) {
-        let mut counted = Aggregator::default();
-        let mut naive = BTreeMap::<(Key, i64), Level>::new();
-        let mut sum = BTreeMap::<(Key, i64), Level>::new();
-        let mut first = 1;
-        for (at, (time_ms, price, quantity, buyer_is_maker, more, symbol)) in trades.iter().enumerate() {
-            let level = naive.entry(((symbol.to_string(), time_ms / MINUTE_MS * MINUTE_MS), *price)).or_default();
-            *(if *buyer_is_maker { &mut level.sell } else { &mut level.buy }) += quantity;
-            level.trades += more + 1;
-
-            let trade = Trade { symbol: symbol.to_string(), id: first, first, last: first + more, time_ms: *time_ms, price: *price, quantity: *quantity, buyer_is_maker: *buyer_is_maker };
-            first += more + 1;
-            counted.add(trade.clone()).unwrap();
-            counted.add(trade).unwrap(); // Again: known.
-            if at % cut == 0 || at + 1 == trades.len() {
-                for (key, minute) in std::mem::take(&mut counted.batch).minutes {
-                    for (price, level) in minute.levels {
-                        let total = sum.entry((key.clone(), price)).or_default();
-                        *total = Level { buy: total.buy + level.buy, sell: total.sell + level.sell, trades: total.trades + level.trades };
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(sum, naive);
-    }
+    assert_eq!(full.add(&trade(2, 100, 1, false)), Err(TooLarge));
+    assert_eq!(full, before);
+    // Coarser, it fits: where the step size is 1 a volume is 10⁸ times as large.
+    let coarse = |first| Trade { scale: Scale { price: 2, quantity: 0 }, ..trade(first, 1, 500_000_000_000, false) };
+    assert_eq!(minute(&[coarse(1), coarse(2)]).levels().next().unwrap().1.buy, 1_000_000_000_000);
 }

@@ -1,68 +1,202 @@
-use super::*;
-use crate::{minutes::Aggregator, wire::Trade};
+use rusqlite::Connection;
 
-fn batch(quantities: &[i64]) -> Batch {
-    let mut counted = Aggregator::default();
-    for (id, quantity) in (1..).zip(quantities) {
-        let trade = Trade {
-            symbol: "A".into(),
-            id,
-            first: id,
-            last: id,
-            time_ms: 0,
-            price: 5,
-            quantity: *quantity,
-            buyer_is_maker: false,
-        };
-        counted.add(trade).unwrap();
+use super::*;
+use crate::{
+    chain::Ids,
+    minutes::{Level, Minute},
+    wire::Scale,
+};
+
+/// Version 1 as it was written: two minutes and an open one, the second of them with a trade missing inside.
+const VERSION_1: &str = "
+CREATE TABLE minutes (
+    symbol TEXT NOT NULL, begin_ms INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
+    begun INTEGER NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (symbol, begin_ms)) STRICT, WITHOUT ROWID;
+CREATE TABLE levels (
+    symbol TEXT NOT NULL, begin_ms INTEGER NOT NULL, price INTEGER NOT NULL,
+    buy INTEGER NOT NULL, sell INTEGER NOT NULL, trades INTEGER NOT NULL,
+    PRIMARY KEY (symbol, begin_ms, price)) STRICT, WITHOUT ROWID;
+INSERT INTO minutes VALUES ('A', 0, 1, 2, 1, 1), ('A', 60000, 3, 5, 1, 1), ('A', 120000, 6, 6, 1, 0);
+INSERT INTO levels VALUES ('A', 0, 5, 10, 0, 2), ('A', 60000, 5, 10, 0, 1), ('A', 60000, 6, 0, 7, 1), ('A', 120000, 5, 1, 0, 1);
+PRAGMA user_version = 1;";
+
+fn trade(id: i64, time_ms: i64, quantity: i64) -> Trade {
+    let ids = Ids { aggregate: id, first: id, last: id };
+    Trade { ids, time_ms, price: 5, quantity, scale: Scale::default(), buyer_is_maker: false, refilled: false }
+}
+
+/// What the aggregator does with these trades.
+fn count(database: &Database, track: &mut Track, trades: &[Trade]) -> Order {
+    let mut order = Order::default();
+    for trade in trades {
+        if let Some(begin_ms) = track.wants(trade)
+            && let Some(minute) = database.writing.minute(0, begin_ms).unwrap()
+        {
+            track.put(minute);
+        }
+        track.take(trade).unwrap();
+        order.rows.push((0, *trade));
     }
-    counted.batch
+    order.flushes.extend(track.flush().map(|flush| (0, flush)));
+    order
+}
+
+fn open(path: &Path) -> (Database, Track) {
+    let mut database = Database::open(path, &["A".into()]).unwrap();
+    let track = database.tracks.remove(0);
+    (database, track)
+}
+
+fn write(database: &Database, order: &Order) -> rusqlite::Result<()> {
+    let transaction = database.writing.file.unchecked_transaction()?;
+    database.writing.append(&order.rows)?;
+    for (symbol, flush) in &order.flushes {
+        database.writing.flush(*symbol, flush)?;
+    }
+    transaction.commit()
+}
+
+fn minutes(path: &Path) -> Vec<(i64, i64, i64, &'static str)> {
+    let minutes = Reader::open(path).unwrap().minutes(None, 20).unwrap();
+    minutes.iter().map(|m| (m.begin_ms, m.total.trades, m.missing(), m.state.name())).collect()
 }
 
 #[test]
-fn batches_add_up_in_the_file() {
+fn a_file_of_version_1_is_taken_over_and_continued() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
-    let Database { file, lock: _lock, .. } = Database::open(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
 
-    add(&file, &batch(&[1, 2])).unwrap();
-    add(&file, &batch(&[4])).unwrap();
+    let (database, mut track) = open(&path);
+    let order = count(&database, &mut track, &[trade(7, 120_001, 4), trade(8, 180_000, 1)]);
+    write(&database, &order).unwrap();
+    database.close().unwrap();
 
-    let reader = Reader::open(&path).unwrap();
-    let levels = reader.levels("A", 0).unwrap();
-    let minutes = reader.minutes(None, 20).unwrap();
-    assert_eq!(levels, [(5, Level { buy: 7, sell: 0, trades: 3 })]);
-    assert_eq!((minutes[0].begin.as_str(), minutes[0].total), ("1970-01-01 00:00", levels[0].1));
-    assert_eq!(known(&file).unwrap()["A"], Known { last: 2, open_ms: 0 });
+    assert_eq!(
+        minutes(&path),
+        [(0, 2, 0, "complete"), (60_000, 2, 1, "partial"), (120_000, 2, 0, "complete"), (180_000, 1, 0, "partial")]
+    );
+    let levels = Reader::open(&path).unwrap().levels("A", 120_000).unwrap();
+    assert_eq!(levels, [(5, Level { buy: 5, sell: 0, trades: 2 })]);
 }
 
 #[test]
-fn a_sum_that_does_not_fit_is_refused_and_nothing_of_its_batch_is_kept() {
+fn a_reader_takes_over_version_1_too() {
     let folder = tempfile::tempdir().unwrap();
-    let Database { file, lock: _lock, .. } = Database::open(&folder.path().join("m.db")).unwrap();
-    add(&file, &batch(&[i64::MAX])).unwrap();
+    let path = folder.path().join("m.db");
+    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
 
-    assert!(add(&file, &batch(&[1])).is_err());
+    assert_eq!(minutes(&path), [(0, 2, 0, "complete"), (60_000, 2, 1, "partial"), (120_000, 1, 0, "partial")]);
+}
 
-    let buy: i64 = file.query_row("SELECT buy FROM levels", [], |row| row.get(0)).unwrap();
-    assert_eq!(buy, i64::MAX);
+#[test]
+fn what_was_journaled_and_not_counted_is_counted_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    write(&database, &count(&database, &mut track, &[trade(1, 0, 1), trade(2, 1, 2)])).unwrap();
+    let more = [trade(3, 2, 4), trade(6, 60_000, 1)];
+    write(&database, &Order { rows: more.map(|trade| (0, trade)).to_vec(), ..Order::default() }).unwrap();
+    // As if it had been killed here.
+    drop(database);
+
+    let (database, mut track) = open(&path);
+
+    assert_eq!(minutes(&path), [(0, 3, 0, "partial"), (60_000, 1, 0, "partial")]);
+    assert_eq!(track.chain.open().map(|gap| gap.ids).collect::<Vec<_>>(), [(4, 5)]);
+    // What comes again is known, and what was missing is counted where it belongs.
+    assert!(count(&database, &mut track, &more).flushes.is_empty());
+    write(&database, &count(&database, &mut track, &[trade(4, 59_999, 8), trade(5, 60_000, 16)])).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.levels("A", 0).unwrap(), [(5, Level { buy: 15, sell: 0, trades: 4 })]);
+    assert_eq!(reader.levels("A", 60_000).unwrap(), [(5, Level { buy: 17, sell: 0, trades: 2 })]);
+}
+
+#[test]
+fn each_minute_says_how_much_of_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    let of = |id: i64, minute: i64| trade(id, minute * 60_000, 1);
+    let trades = [of(1, 0), of(2, 1), of(5, 1), of(6, 2), of(7, 3), of(9, 4), of(10, 5)];
+    write(&database, &count(&database, &mut track, &trades)).unwrap();
+    let state = |at: usize| (minutes(&path)[at].2, minutes(&path)[at].3);
+
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5].map(state),
+        [
+            (0, "partial"), // Nobody knows what came before.
+            (2, "partial"),
+            (0, "complete"),
+            (0, "partial"), // Something is missing on its border.
+            (0, "partial"),
+            (0, "partial"), // It is not over.
+        ]
+    );
+
+    track.listed(8, 8);
+    let late = Trade { refilled: true, ..of(3, 1) };
+    write(
+        &database,
+        &count(&database, &mut track, &[late, Trade { ids: Ids { aggregate: 4, first: 4, last: 4 }, ..late }]),
+    )
+    .unwrap();
+
+    assert_eq!([1, 3, 4].map(state), [(0, "backfilled"), (0, "hole"), (0, "hole")]);
+}
+
+#[test]
+fn rows_that_are_counted_are_dropped_unless_something_is_missing_before_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, mut track) = open(&folder.path().join("m.db"));
+    let trades = [trade(1, 0, 1), trade(2, 59_999, 1), trade(4, 60_000, 1), trade(5, 120_000, 1)];
+    write(&database, &count(&database, &mut track, &trades)).unwrap();
+    let left = |database: &Database| {
+        assert!(!database.writing.drop_counted(0).unwrap());
+        let mut query = database.writing.file.prepare("SELECT id FROM trades").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
+    };
+
+    assert_eq!(left(&database), [4, 5]);
+
+    write(&database, &count(&database, &mut track, &[trade(3, 60_000, 1)])).unwrap();
+    assert_eq!(left(&database), [5]);
+}
+
+#[test]
+fn a_minute_in_a_finer_scale_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    let cents = Scale { price: 2, quantity: 0 };
+    let first = Trade { scale: cents, ..trade(1, 0, 7) };
+    write(&database, &count(&database, &mut track, &[first])).unwrap();
+
+    let finer = Trade { price: 51, quantity: 25, scale: Scale { price: 3, quantity: 1 }, ..trade(2, 1, 0) };
+    write(&database, &count(&database, &mut track, &[finer])).unwrap();
+
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.minutes(None, 1).unwrap()[0].scale, finer.scale);
+    let levels = [(51, Level { buy: 25, sell: 0, trades: 1 }), (50, Level { buy: 70, sell: 0, trades: 1 })];
+    assert_eq!(reader.levels("A", 0).unwrap(), levels);
+    assert_eq!(database.writing.minute(0, 0).unwrap().map(|minute: Minute| minute.scale), Some(finer.scale));
 }
 
 #[test]
 fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let says = |path: &Path| Database::open(path).err().unwrap().to_string();
+    let says = |path: &Path| Database::open(path, &[]).err().unwrap().to_string();
 
     assert!(says(&path("no/such/m.db")).contains("no/such/m.db"));
 
     Connection::open(path("other.db")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     assert!(says(&path("other.db")).ends_with("other.db is not a database of `market`; name another file"));
 
-    Connection::open(path("new.db")).unwrap().execute_batch(&format!("{SCHEMA} PRAGMA user_version = 9;")).unwrap();
-    assert!(says(&path("new.db")).contains("schema version 9, this program knows 1"));
+    Connection::open(path("new.db")).unwrap().execute_batch("CREATE TABLE t (x); PRAGMA user_version = 9;").unwrap();
+    assert!(says(&path("new.db")).contains("schema version 9, this program knows 2"));
 
-    let _held = Database::open(&path("m.db")).unwrap();
+    let _held = Database::open(&path("m.db"), &[]).unwrap();
     assert!(says(&path("m.db")).contains("another `market collect` writes to"));
     assert!(Reader::open(&path("m.db")).is_ok(), "reading is allowed meanwhile");
     assert!(Reader::open(&path("none.db")).is_err());
@@ -70,5 +204,5 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     std::fs::write(path("begun.db"), "").unwrap();
     let empty = Reader::open(&path("begun.db")).err().unwrap().to_string();
     assert!(empty.ends_with("begun.db is empty: nothing was saved in it yet"), "{empty}");
-    assert!(Database::open(&path("begun.db")).is_ok());
+    assert!(Database::open(&path("begun.db"), &[]).is_ok());
 }

@@ -1,22 +1,21 @@
 //! Minutes as people read them: in a table, or on a line each.
 
-use crate::{Level, Summary, wire::decimal};
+use crate::{Level, State, Summary, scale::decimal};
 
 /// A table of minutes, and under each its levels where they are given; a line each, with a heading.
 pub fn table(minutes: &[(Summary, Vec<(i64, Level)>)]) -> String {
     let mut rows =
         vec![["minute (UTC)", "symbol", "trades", "buy", "sell", "delta", "levels", "state"].map(str::to_owned)];
-    let row = |at: &str, symbol: &str, Level { buy, sell, trades }, levels: String, state: String| {
-        let [buy, sell, delta] = [buy, sell, buy - sell].map(decimal);
-        [at.to_owned(), symbol.to_owned(), trades.to_string(), buy, sell, delta, levels, state]
-    };
     for (minute, levels) in minutes {
-        rows.push(row(&minute.begin, &minute.symbol, minute.total, minute.levels.to_string(), state(minute)));
-        rows.extend(
-            levels.iter().map(|(price, level)| {
-                row(&format!("  at {}", decimal(*price)), "", *level, String::new(), String::new())
-            }),
-        );
+        let row = |at: &str, symbol: &str, level: &Level, levels: String, state: String| {
+            let volume = |volume| decimal(volume, minute.scale.quantity);
+            let [buy, sell, delta] = [level.buy, level.sell, level.delta()].map(volume);
+            [at.to_owned(), symbol.to_owned(), level.trades.to_string(), buy, sell, delta, levels, state]
+        };
+        rows.push(row(&minute.begin, &minute.symbol, &minute.total, minute.levels.to_string(), state(minute)));
+        rows.extend(levels.iter().map(|(price, level)| {
+            row(&format!("  at {}", decimal(*price, minute.scale.price)), "", level, String::new(), String::new())
+        }));
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 8] = std::array::from_fn(width);
@@ -32,9 +31,10 @@ pub fn table(minutes: &[(Summary, Vec<(i64, Level)>)]) -> String {
 
 /// One finished minute on one line.
 pub fn line(minute: &Summary) -> String {
-    let Summary { begin, symbol, total: Level { buy, sell, trades }, .. } = minute;
-    let [bought, sold, delta] = [*buy, *sell, buy - sell].map(decimal);
-    let trades = count(*trades, "trade");
+    let Summary { begin, symbol, total, .. } = minute;
+    let [bought, sold, delta] =
+        [total.buy, total.sell, total.delta()].map(|volume| decimal(volume, minute.scale.quantity));
+    let trades = count(total.trades, "trade");
     format!("{begin} {symbol}: {trades}, {bought} bought, {sold} sold, delta {delta}, {}", state(minute))
 }
 
@@ -47,10 +47,13 @@ pub fn count(number: impl Into<i128>, of: &str) -> String {
 }
 
 fn state(minute: &Summary) -> String {
-    match (minute.complete, minute.missing()) {
-        (true, _) => "complete".into(),
-        (false, 0) => "partial".into(),
-        (false, missing) => format!("partial, {missing} missing"),
+    let state = match minute.state {
+        State::Hole => "hole at the exchange",
+        state => state.name(),
+    };
+    match minute.missing() {
+        0 => state.to_owned(),
+        missing => format!("{state}, {missing} missing"),
     }
 }
 

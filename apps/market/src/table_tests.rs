@@ -1,20 +1,26 @@
 use super::*;
+use crate::Scale;
 
 #[test]
 fn the_table_lines_up() {
-    let minute = |begin: &str, complete, trades| Summary {
+    let minute = |begin: &str, state, trades| Summary {
         symbol: "NKNUSDT".into(),
         begin_ms: 0,
         begin: begin.into(),
         ids: (1, 3),
-        complete,
+        expected: 3,
+        refilled: 0,
+        state,
+        scale: Scale { price: 4, quantity: 8 },
         total: Level { buy: 5_800_000_000, sell: 12_345_000_000, trades },
         levels: 1,
     };
-    let levels = vec![(35_280_000, Level { buy: 5_800_000_000, sell: 12_345_000_000, trades: 3 })];
+    let levels = vec![(3528, Level { buy: 5_800_000_000, sell: 12_345_000_000, trades: 3 })];
 
-    let text =
-        table(&[(minute("2021-10-12 00:28", true, 3), levels), (minute("2021-10-12 00:29", false, 2), Vec::new())]);
+    let text = table(&[
+        (minute("2021-10-12 00:28", State::Complete, 3), levels),
+        (minute("2021-10-12 00:29", State::Partial, 2), Vec::new()),
+    ]);
 
     assert_eq!(
         text,

@@ -34,6 +34,7 @@ const BEGIN_MS: i64 = 1_700_000_040_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Trade {
     pub(crate) symbol: &'static str,
+    pub(crate) id: i64,
     pub(crate) first: i64,
     pub(crate) last: i64,
     pub(crate) time_ms: i64,
@@ -44,14 +45,17 @@ pub(crate) struct Trade {
 
 /// Two symbols over four minutes, six trades each: both sides, prices that come again, aggregates, and one id that is missing.
 pub(crate) fn script() -> Vec<Trade> {
-    let mut next = [1000, 70];
+    let (mut next, mut ids) = ([1000, 70], [500, 40]);
     let trade = |n: i64| {
         let of_b = n % 3 == 2;
         let next = &mut next[usize::from(of_b)];
         let first = *next + i64::from(n == 9);
         let last = first + n % 2;
         *next = last + 1;
+        let id = &mut ids[usize::from(of_b)];
+        *id += 1 + i64::from(n == 9);
         Trade {
+            id: *id,
             symbol: if of_b { "BBBUSDT" } else { "AAAUSDT" },
             first,
             last,
@@ -182,11 +186,11 @@ impl Session {
 
     /// The message of the next trade. The time of sending, which no collector needs, says its place in the script.
     fn event(&self) -> String {
-        let Trade { symbol, first, last, time_ms, price, quantity, buyer_is_maker } = &self.script[self.at];
+        let Trade { symbol, id, first, last, time_ms, price, quantity, buyer_is_maker } = &self.script[self.at];
         let [p, q] = [price, quantity].map(|units| format!("{}.{:08}", units / 100_000_000, units % 100_000_000));
         let (stream, n) = (symbol.to_ascii_lowercase(), self.at);
         format!(
-            r#"{{"stream":"{stream}@aggTrade","data":{{"e":"aggTrade","E":{n},"s":"{symbol}","a":{n},"p":"{p}","q":"{q}","f":{first},"l":{last},"T":{time_ms},"m":{buyer_is_maker},"M":true}}}}"#
+            r#"{{"stream":"{stream}@aggTrade","data":{{"e":"aggTrade","E":{n},"s":"{symbol}","a":{id},"p":"{p}","q":"{q}","f":{first},"l":{last},"T":{time_ms},"m":{buyer_is_maker},"M":true}}}}"#
         )
     }
 }

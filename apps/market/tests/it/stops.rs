@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use market::{Config, Progress, Saved, service, tcp};
+use market::{Config, Progress, Saved, State, service, tcp};
 use sims::exchange::Exchange;
 use softstop::{Level, Reason, Report, Service, Status};
 use tokio::time::timeout;
@@ -68,7 +68,9 @@ async fn after_a_stop_the_file_equals_what_the_exchange_sent() {
     assert_eq!(saved(&events).1, truth.count() as u64);
     let complete: Vec<bool> = events
         .iter()
-        .filter_map(|event| if let Progress::Minute(minute) = event { Some(minute.complete) } else { None })
+        .filter_map(
+            |event| if let Progress::Minute(minute) = event { Some(minute.state == State::Complete) } else { None },
+        )
         .collect();
     assert!(complete.len() >= 4, "{complete:?}");
     assert!(
@@ -144,7 +146,7 @@ async fn what_cannot_be_written_is_declared_as_lost() {
     let exchange = Exchange::start(generated(7, &["AAAUSDT"])).await.unwrap();
     collect(&exchange, &["AAAUSDT"], &db, 100).await;
     let kept = exchange.truth();
-    let full = "CREATE TRIGGER full BEFORE INSERT ON levels BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+    let full = "CREATE TRIGGER full BEFORE INSERT ON trades BEGIN SELECT raise(ABORT, 'the disk is full'); END";
     rusqlite::Connection::open(&db).unwrap().execute_batch(full).unwrap();
 
     let (market, events) = collector(exchange.ws, &["AAAUSDT"], &db);

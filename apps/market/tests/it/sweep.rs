@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use market::{Config, Connection, Level, Progress, Reader, Saved, TRADES, service};
+use market::{Config, Connection, Level, Progress, Reader, Saved, State, TRADES, service};
 use softstop::{
     Level as Press, Reason, Report, Result, Service, Status,
     testing::{Fault, Sweep, sweep},
@@ -115,7 +115,10 @@ fn table_in(folder: &Path) -> Result<Table> {
     let reader = Reader::open(&db)?;
     for minute in reader.minutes(None, u32::MAX)? {
         let levels = reader.levels(&minute.symbol, minute.begin_ms)?.into_iter().collect();
-        table.insert((minute.symbol, minute.begin_ms), Minute { ids: minute.ids, complete: minute.complete, levels });
+        table.insert(
+            (minute.symbol, minute.begin_ms),
+            Minute { ids: minute.ids, complete: minute.state == State::Complete, levels },
+        );
     }
     Ok(table)
 }
@@ -184,7 +187,7 @@ fn state_of(db: &Path) -> Result<String> {
         format!("(SELECT json_group_array(json_array(symbol, begin_ms, {columns})) FROM {table})")
     };
     let (minutes, levels) =
-        (rows("minutes", "first_id, last_id, begun, ended"), rows("levels", "price, buy, sell, trades"));
+        (rows("minutes", "first_id, last_id, stored, state"), rows("levels", "price, buy, sell, trades"));
     Ok(rusqlite::Connection::open(db)?.query_row(&format!("SELECT {minutes} || {levels}"), [], |row| row.get(0))?)
 }
 
@@ -333,8 +336,8 @@ fn an_aggregator_that_fails_loses_nothing_silently() {
 #[test]
 fn a_disk_that_is_full_for_a_minute_loses_nothing_silently_and_leaves_no_gap() {
     let full = format!(
-        "DELETE FROM minutes; DELETE FROM levels;
-         CREATE TRIGGER full BEFORE INSERT ON levels WHEN new.begin_ms / 60000 = {}
+        "DELETE FROM minutes; DELETE FROM levels; DELETE FROM trades; DELETE FROM gaps; DELETE FROM symbols;
+         CREATE TRIGGER full BEFORE INSERT ON trades WHEN new.time_ms / 60000 = {}
          BEGIN SELECT raise(ABORT, 'the disk is full'); END",
         script()[12].time_ms / 60_000
     );

@@ -1,0 +1,110 @@
+//! What is known of one symbol: its chain of ids, and the minutes that trades may still come for. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    chain::{Chain, Ends, Gap, Link},
+    minutes::{Changes, Minute, TooLarge, begin_of},
+    trade::Trade,
+};
+
+/// How many of the latest minutes are held although nothing in them has changed: trades may come late.
+const HELD: usize = 3;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Track {
+    pub(crate) chain: Chain,
+    minutes: BTreeMap<i64, Minute>,
+    /// The beginning of the latest minute begun.
+    newest: Option<i64>,
+    /// Minutes that are over since [`Track::flush`].
+    over: Vec<i64>,
+    /// The last aggregate that the file has counted; what is taken behind it has to be counted there with its journal.
+    counted: Option<i64>,
+    behind: bool,
+    moved: bool,
+}
+
+/// What is to be written of a symbol in one transaction: minutes, and what of the journal they count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flush {
+    pub(crate) ends: Ends,
+    pub(crate) newest: i64,
+    /// The range of ids in which gaps have changed, and those that are in it now.
+    pub(crate) gaps: Option<((i64, i64), Vec<Gap>)>,
+    pub(crate) minutes: Vec<Changes>,
+    /// Minutes that are over, in the order in which they ended.
+    pub(crate) over: Vec<i64>,
+}
+
+impl Track {
+    /// Goes on where the file ends.
+    pub(crate) fn resume(chain: Chain, newest: Option<i64>) -> Self {
+        let counted = chain.ends().and_then(|ends| ends.aggregate);
+        Self { chain, newest, counted, ..Self::default() }
+    }
+
+    /// The minute of a trade that has to be read from the file before the trade is taken, if it is there.
+    #[inline]
+    pub(crate) fn wants(&self, trade: &Trade) -> Option<i64> {
+        let begin = begin_of(trade.time_ms);
+        let unknown = self.newest.is_some_and(|newest| begin <= newest) && !self.minutes.contains_key(&begin);
+        (unknown && matches!(self.chain.link(trade.ids), Link::New | Link::Late)).then_some(begin)
+    }
+
+    /// A minute as the file has it.
+    pub(crate) fn put(&mut self, minute: Minute) {
+        self.minutes.entry(minute.begin_ms).or_insert(minute);
+    }
+
+    /// Counts a trade in the minute it belongs to, however late it is, unless it was counted before.
+    #[inline]
+    pub(crate) fn take(&mut self, trade: &Trade) -> Result<Link, TooLarge> {
+        let link = self.chain.link(trade.ids);
+        if !matches!(link, Link::New | Link::Late) {
+            return Ok(link);
+        }
+        let begin = begin_of(trade.time_ms);
+        self.minutes.entry(begin).or_insert_with(|| Minute::new(trade)).add(trade)?;
+        self.chain.take(trade.ids);
+        self.behind |= self.counted.is_some_and(|counted| trade.ids.aggregate <= counted);
+        self.moved = true;
+        if let Some(newest) = self.newest.replace(self.newest.map_or(begin, |newest| newest.max(begin)))
+            && newest < begin
+        {
+            self.over.push(newest);
+        }
+        Ok(link)
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "what fills gaps comes next"))]
+    /// The exchange has listed all aggregates that it has from `from` to `to`.
+    pub(crate) fn listed(&mut self, from: i64, to: i64) {
+        self.chain.listed(from, to);
+        self.behind = true;
+    }
+
+    /// Whether what was taken must be written at once: a minute has ended, or the file says that it has counted all up to here.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.behind || !self.over.is_empty()
+    }
+
+    /// What has to be written; nothing where nothing has changed.
+    pub(crate) fn flush(&mut self) -> Option<Flush> {
+        let (ends, newest) = self.chain.ends().zip(self.newest)?;
+        let behind = std::mem::take(&mut self.behind);
+        if !std::mem::take(&mut self.moved) && !behind {
+            return None;
+        }
+        self.counted = ends.aggregate;
+        let minutes = self.minutes.values_mut().filter_map(Minute::changes).collect();
+        while self.minutes.len() > HELD {
+            self.minutes.pop_first();
+        }
+        Some(Flush { ends, newest, gaps: self.chain.changes(), minutes, over: std::mem::take(&mut self.over) })
+    }
+}
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;
