@@ -13,9 +13,10 @@
 //! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
 //!
 //! Modules in reading order: [`wire`] reads what the exchange sends, `minutes` counts, [`book`] keeps an order book, `store` keeps,
-//! `feed` receives, [`table`] shows.
+//! `feed` receives, [`table`] shows; [`config`] reads settings from a file.
 
 pub mod book;
+pub mod config;
 mod feed;
 mod minutes;
 mod store;
