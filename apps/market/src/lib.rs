@@ -14,10 +14,11 @@
 //!
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
-//! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows.
+//! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
 
 pub mod book;
 mod chain;
+pub mod config;
 mod count;
 mod feed;
 mod minutes;

@@ -56,6 +56,9 @@ impl fmt::Display for DecimalError {
 impl std::error::Error for DecimalError {}
 
 impl Decimal {
+    /// 1.
+    pub const ONE: Self = Self { mantissa: 1, places: 0 };
+
     /// Reads a text such as `0.35280000`.
     ///
     /// # Errors

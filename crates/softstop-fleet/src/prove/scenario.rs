@@ -18,13 +18,14 @@
 //! # Ok::<(), softstop_fleet::prove::ScenarioError>(())
 //! ```
 
-mod fields;
 mod read;
-mod yaml;
+mod words;
 
 use std::time::Duration;
 
-pub use self::fields::ScenarioError;
+/// A scenario that cannot be read.
+pub use settings::Error as ScenarioError;
+
 use super::{
     packs::{OwnLine, Pack},
     replay::{Fault, Pattern, Signal, Target},
@@ -302,7 +303,7 @@ impl Scenario {
     ///
     /// With line, key, value and what to write instead: for text that is no YAML, unknown keys, and values that cannot be.
     pub fn from_yaml(text: &str) -> Result<Self, ScenarioError> {
-        read::scenario(&yaml::load(text)?)
+        read::scenario(&settings::load(text)?)
     }
 
     /// Whether a command of it names the folder that each trial has for its data.

@@ -2,11 +2,9 @@
 
 use std::{str::FromStr, time::Duration};
 
-use super::{
-    ExitRule, Isolation, Moments, Ready, Resume, Rules, Scenario, ScenarioError, Severity, Stdin, Wish,
-    fields::{At, Result},
-    yaml::{Node, Value},
-};
+use settings::{At, Error, Node, Result, Value};
+
+use super::{ExitRule, Isolation, Moments, Ready, Resume, Rules, Scenario, Severity, Stdin, Wish, words::Words};
 use crate::prove::{
     moments::MOST_STEPS,
     packs::{self, OwnLine, Pack},
@@ -19,9 +17,9 @@ const READY: &str =
 const MOMENTS: &str = "random, edges, syscalls, syscalls: 100 or sweep: {from: 0ms, to: 1s, step: 20ms}";
 
 pub(super) fn scenario(root: &Node) -> Result<Scenario> {
-    let root = At { node: root, path: String::new() };
+    let root = At::root(root);
     let Value::Map(_) = root.node.value else {
-        return Err(ScenarioError {
+        return Err(Error {
             line: root.node.line,
             key: String::new(),
             value: String::new(),
@@ -112,8 +110,8 @@ fn moments(at: &At<'_>) -> Result<Moments> {
             let mut fields = value.fields(expected)?;
             let mut from = Duration::ZERO;
             fields.set("from", &mut from, At::duration)?;
-            let to = fields.required("to", &value, expected)?.duration()?;
-            let step = fields.required("step", &value, expected)?;
+            let to = fields.required("to", expected)?.duration()?;
+            let step = fields.required("step", expected)?;
             let width = step.duration()?;
             fields.done()?;
             if width.is_zero()
@@ -171,7 +169,7 @@ fn own_line(at: &At<'_>) -> Result<OwnLine> {
     };
     let expected = "a regular expression, or {line: REGEX, hint: text}";
     let mut fields = at.fields(expected)?;
-    let pattern = regex(&fields.required("line", at, expected)?)?;
+    let pattern = regex(&fields.required("line", expected)?)?;
     let hint = fields.option("hint", |at| at.text("a text").map(str::to_owned))?;
     fields.done()?;
     Ok(OwnLine { pattern, hint })

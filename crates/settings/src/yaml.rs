@@ -1,37 +1,45 @@
-//! A YAML text as a tree that knows its lines. No tags, anchors or aliases: a scenario is written out, and cannot explode.
+//! A YAML text as a tree that knows its lines.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::ScenarioError;
+use crate::Error;
 
-/// Deeper than any scenario is.
+/// Deeper than any settings are.
 const DEEPEST: usize = 12;
 
 /// A value and where it begins.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) value: Value,
+pub struct Node {
+    /// From 1.
+    pub line: usize,
+    /// What stands there.
+    pub value: Value,
 }
 
+/// A value.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
-    /// `plain`: without quotes, so that nothing, `~` and `null` are no text.
+pub enum Value {
+    /// One value: a text, a number, a word.
     Text {
+        /// As it is written, without quotes.
         text: String,
+        /// Without quotes, so that nothing, `~` and `null` are no text.
         plain: bool,
     },
+    /// A list, in its order; may be empty.
     List(Vec<Node>),
+    /// A mapping, in its order; every key once; may be empty.
     Map(Vec<(String, Node)>),
 }
 
 impl Node {
-    pub(super) fn is_null(&self) -> bool {
+    /// Whether nothing stands there.
+    pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Text { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
-    /// For messages.
-    pub(super) fn shown(&self) -> String {
+    /// For messages: short, one line.
+    pub fn shown(&self) -> String {
         match &self.value {
             Value::Text { text, .. } if text.is_empty() => "nothing".to_owned(),
             Value::Text { text, .. } => format!("`{:.60}`", text.lines().next().unwrap_or_default()),
@@ -42,7 +50,10 @@ impl Node {
 }
 
 /// Reads the one document of a text; an empty one is an empty mapping.
-pub(super) fn load(text: &str) -> Result<Node, ScenarioError> {
+///
+/// # Errors
+/// It is no YAML, or has what is not read here; the error names the line.
+pub fn load(text: &str) -> Result<Node, Error> {
     let mut reader = Reader { parser: Parser::new_from_str(text), line: 1 };
     let mut root = None;
     loop {
@@ -62,7 +73,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Event<'a>, ScenarioError> {
+    fn next(&mut self) -> Result<Event<'a>, Error> {
         match self.parser.next() {
             Some(Ok((event, span))) => {
                 self.line = span.start.line();
@@ -76,11 +87,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wrong(&self, expected: &str) -> ScenarioError {
-        ScenarioError { line: self.line, key: String::new(), value: String::new(), expected: expected.to_owned() }
+    fn wrong(&self, expected: &str) -> Error {
+        Error { line: self.line, key: String::new(), value: String::new(), expected: expected.to_owned() }
     }
 
-    fn node(&mut self, event: Event<'a>, depth: usize) -> Result<Node, ScenarioError> {
+    fn node(&mut self, event: Event<'a>, depth: usize) -> Result<Node, Error> {
         let line = self.line;
         if depth > DEEPEST {
             return Err(self.wrong(&format!("at most {DEEPEST} levels within each other")));

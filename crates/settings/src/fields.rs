@@ -1,15 +1,12 @@
 //! Reads values of a tree: each knows its line and the path of its key, and says what to write where it is wrong.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
-use super::yaml::{Node, Value};
-use crate::prove::time;
+use crate::{Node, Value};
 
-const COMMAND: &str = "a command such as `python agent.py` or [python, agent.py]";
-
-/// A scenario that cannot be read.
+/// A file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScenarioError {
+pub struct Error {
     /// The line in the file, from 1.
     pub line: usize,
     /// The key with its path, as `rules.gone_within`; empty where the text is no YAML.
@@ -20,7 +17,7 @@ pub struct ScenarioError {
     pub expected: String,
 }
 
-impl fmt::Display for ScenarioError {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, key, value, expected } = self;
         match (key.is_empty(), value.is_empty()) {
@@ -31,46 +28,68 @@ impl fmt::Display for ScenarioError {
     }
 }
 
-impl std::error::Error for ScenarioError {}
+impl std::error::Error for Error {}
 
-pub(super) type Result<T> = std::result::Result<T, ScenarioError>;
+/// What reading gives.
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// A node and the path to it.
-pub(super) struct At<'a> {
-    pub(super) node: &'a Node,
-    pub(super) path: String,
+#[derive(Debug, Clone)]
+pub struct At<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Such as `rules.gone_within`; empty for the whole file.
+    pub path: String,
 }
 
 impl<'a> At<'a> {
-    pub(super) fn wrong(&self, expected: impl Into<String>) -> ScenarioError {
-        let (line, key) = (self.node.line, self.path.clone());
-        ScenarioError { line, key, value: self.node.shown(), expected: expected.into() }
+    /// The whole file.
+    pub fn root(node: &'a Node) -> Self {
+        Self { node, path: String::new() }
     }
 
-    pub(super) fn text(&self, expected: &str) -> Result<&'a str> {
+    /// The error that something else is expected here.
+    pub fn wrong(&self, expected: impl Into<String>) -> Error {
+        let (line, key) = (self.node.line, self.path.clone());
+        Error { line, key, value: self.node.shown(), expected: expected.into() }
+    }
+
+    /// A text that is not empty.
+    ///
+    /// # Errors
+    /// It is something else; the error says `expected`.
+    pub fn text(&self, expected: &str) -> Result<&'a str> {
         match &self.node.value {
             Value::Text { text, .. } if !text.is_empty() => Ok(text),
             _ => Err(self.wrong(expected)),
         }
     }
 
-    pub(super) fn duration(&self) -> Result<Duration> {
-        time::parse(self.text(time::ALLOWED)?).ok_or_else(|| self.wrong(time::ALLOWED))
-    }
-
-    pub(super) fn number<N: FromStr>(&self, expected: &str) -> Result<N> {
+    /// A number.
+    ///
+    /// # Errors
+    /// It is something else; the error says `expected`.
+    pub fn number<N: FromStr>(&self, expected: &str) -> Result<N> {
         self.text(expected)?.parse().map_err(|_| self.wrong(expected))
     }
 
-    pub(super) fn bool(&self) -> Result<bool> {
-        match self.text("true or false")? {
+    /// `true` or `false`; `yes` and `no` are read too.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn bool(&self) -> Result<bool> {
+        match self.text("true or false")?.to_ascii_lowercase().as_str() {
             "true" | "yes" => Ok(true),
             "false" | "no" => Ok(false),
             _ => Err(self.wrong("true or false")),
         }
     }
 
-    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T> {
+    /// What stands beside one of these words.
+    ///
+    /// # Errors
+    /// It is none of them; the error lists them.
+    pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T> {
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let expected = names.join(" or ");
         let text = self.text(&expected)?;
@@ -79,7 +98,7 @@ impl<'a> At<'a> {
     }
 
     /// The items of a list, or the one value that stands where a list could.
-    pub(super) fn items(&self) -> Vec<At<'a>> {
+    pub fn items(&self) -> Vec<At<'a>> {
         match &self.node.value {
             Value::List(items) => {
                 let item = |(at, node)| At { node, path: format!("{}[{at}]", self.path) };
@@ -89,33 +108,33 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn list<T>(&self, expected: &str, read: impl Fn(&At<'a>) -> Result<T>) -> Result<Vec<T>> {
+    /// What `read` makes of each item, at least one.
+    ///
+    /// # Errors
+    /// There is none, or `read` fails.
+    pub fn list<T>(&self, expected: &str, read: impl Fn(&At<'a>) -> Result<T>) -> Result<Vec<T>> {
         let items = self.items().iter().map(read).collect::<Result<Vec<T>>>()?;
         if items.is_empty() { Err(self.wrong(format!("at least one of {expected}"))) } else { Ok(items) }
     }
 
-    pub(super) fn command(&self) -> Result<Vec<String>> {
-        let words = match &self.node.value {
-            Value::Text { text, .. } => split(text).ok_or_else(|| self.wrong("a closing quote"))?,
-            Value::List(_) => self.list(COMMAND, |word| match &word.node.value {
-                Value::Text { text, .. } => Ok(text.clone()),
-                _ => Err(word.wrong("a word of a command")),
-            })?,
-            Value::Map(_) => return Err(self.wrong(COMMAND)),
-        };
-        let named = words.first().is_some_and(|program| !program.is_empty());
-        if named { Ok(words) } else { Err(self.wrong(COMMAND)) }
-    }
-
-    pub(super) fn fields(&self, expected: &str) -> Result<Fields<'a>> {
+    /// The keys of a mapping.
+    ///
+    /// # Errors
+    /// It is something else; the error says `expected`.
+    pub fn fields(&self, expected: &str) -> Result<Fields<'a>> {
         match &self.node.value {
-            Value::Map(fields) => Ok(Fields { fields, path: self.path.clone(), asked: Vec::new() }),
+            Value::Map(fields) => {
+                Ok(Fields { fields, line: self.node.line, path: self.path.clone(), asked: Vec::new() })
+            }
             _ => Err(self.wrong(expected)),
         }
     }
 
     /// A word alone, or a mapping of one key such as `quiet: 500ms`.
-    pub(super) fn word(&self, expected: &str) -> Result<(&'a str, Option<At<'a>>)> {
+    ///
+    /// # Errors
+    /// It is something else; the error says `expected`.
+    pub fn word(&self, expected: &str) -> Result<(&'a str, Option<At<'a>>)> {
         match &self.node.value {
             Value::Text { text, .. } => Ok((text, None)),
             Value::Map(fields) => match fields.as_slice() {
@@ -127,75 +146,79 @@ impl<'a> At<'a> {
     }
 }
 
-/// A mapping whose keys are asked for one after the other.
-pub(super) struct Fields<'a> {
+/// A mapping whose keys are asked for one after the other; at the end it knows those that were not.
+#[derive(Debug)]
+pub struct Fields<'a> {
     fields: &'a [(String, Node)],
+    line: usize,
     path: String,
     asked: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn path(&self, key: &str) -> String {
+    /// The path of a key.
+    pub fn path(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// The value of a key, unless it is left out or `null`.
-    pub(super) fn find(&mut self, key: &'static str) -> Option<At<'a>> {
+    pub fn find(&mut self, key: &'static str) -> Option<At<'a>> {
         self.asked.push(key);
         let (_, node) = self.fields.iter().find(|(name, _)| name == key)?;
         (!node.is_null()).then(|| At { node, path: self.path(key) })
     }
 
-    /// Writes the value of a key over what stands in `place`.
-    pub(super) fn set<T>(
-        &mut self,
-        key: &'static str,
-        place: &mut T,
-        read: impl Fn(&At<'a>) -> Result<T>,
-    ) -> Result<()> {
+    /// Writes the value of a key over what stands in `place`, unless the key is left out.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn set<T>(&mut self, key: &'static str, place: &mut T, read: impl Fn(&At<'a>) -> Result<T>) -> Result<()> {
         if let Some(at) = self.find(key) {
             *place = read(&at)?;
         }
         Ok(())
     }
 
-    pub(super) fn option<T>(&mut self, key: &'static str, read: impl Fn(&At<'a>) -> Result<T>) -> Result<Option<T>> {
+    /// The value of a key, if it is there.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn option<T>(&mut self, key: &'static str, read: impl Fn(&At<'a>) -> Result<T>) -> Result<Option<T>> {
         self.find(key).map(|at| read(&at)).transpose()
     }
 
-    pub(super) fn required(&mut self, key: &'static str, of: &At<'_>, expected: &str) -> Result<At<'a>> {
-        self.find(key).ok_or_else(|| of.wrong(format!("{expected}, with the key `{key}`")))
+    /// The value of a key that has to be there.
+    ///
+    /// # Errors
+    /// It is left out; the error says `expected`.
+    pub fn required(&mut self, key: &'static str, expected: &str) -> Result<At<'a>> {
+        let (line, path) = (self.line, self.path.clone());
+        self.find(key).ok_or_else(|| {
+            let expected = format!("{expected}, with the key `{key}`");
+            Error { line, key: path, value: "a mapping".to_owned(), expected }
+        })
     }
 
     /// Whatever was not asked for is an error.
-    pub(super) fn done(self) -> Result<()> {
-        let Some((key, node)) = self.fields.iter().find(|(key, _)| !self.asked.contains(&key.as_str())) else {
-            return Ok(());
-        };
-        let expected = match nearest(key, &self.asked) {
-            Some(near) => format!("there is no such key; did you mean `{near}`?"),
-            None => format!("there is no such key; there are {}", self.asked.join(", ")),
-        };
-        Err(ScenarioError { line: node.line, key: self.path(key), value: String::new(), expected })
+    ///
+    /// # Errors
+    /// The first such key, with the one that may be meant.
+    pub fn done(self) -> Result<()> {
+        self.unknown().into_iter().next().map_or(Ok(()), Err)
     }
-}
 
-/// Splits a command at spaces; quotes of both kinds keep what is within together. `None` where one does not end.
-fn split(text: &str) -> Option<Vec<String>> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in text.chars() {
-        match (quote, c) {
-            (Some(open), _) if c == open => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
+    /// Every key that was not asked for, with the one that may be meant: for a program that goes on without them.
+    pub fn unknown(&self) -> Vec<Error> {
+        let not_asked = self.fields.iter().filter(|(key, _)| !self.asked.contains(&key.as_str()));
+        let unknown = not_asked.map(|(key, node)| {
+            let expected = match nearest(key, &self.asked) {
+                Some(near) => format!("there is no such key; did you mean `{near}`?"),
+                None => format!("there is no such key; there are {}", self.asked.join(", ")),
+            };
+            Error { line: node.line, key: self.path(key), value: String::new(), expected }
+        });
+        unknown.collect()
     }
-    words.extend(word);
-    quote.is_none().then_some(words)
 }
 
 /// The name that takes the fewest changes, if few enough.
