@@ -24,6 +24,7 @@ fi
 PROVE_BIN=$(realpath "$PROVE_BIN")
 export PROVE_BIN
 scenarios=$PWD/apps
+examples=$PWD/crates/softstop/examples/prove.yaml
 pages=$target/prove
 mkdir -p "$pages"
 folder=$(mktemp -d)
@@ -69,7 +70,7 @@ prove() {
 
 for example in "$PROVE_BIN"/examples/0[0-9]_*; do
     name=${example##*/}
-    [[ $name != *[.-]* && -x $example ]] && prove "$name" -- "$example"
+    [[ $name != *[.-]* && -x $example ]] && prove "$name" --scenario "$examples" -- "$example"
 done
 simulate exchange 'ws://[^ ]*' "$PROVE_BIN/exchange-sim" --speed 60
 prove market --scenario "$scenarios/market/prove.yaml" -- \
