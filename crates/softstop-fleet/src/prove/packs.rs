@@ -111,6 +111,11 @@ const PYTHON: &[Forbidden] = &[
         "an exception was raised where none can be handled, mostly in a destructor at exit",
         "close the object before the interpreter ends",
     ),
+    suspect(
+        "^Exception ignored when trying to write to the signal wakeup fd",
+        "a further signal came while the event loop was being closed",
+        "harmless; before the loop ends, let further signals be ignored: signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    ),
     line(
         "leaked (semaphore|shared_memory) objects",
         "multiprocessing left semaphores or shared memory behind",
@@ -286,7 +291,7 @@ impl Lines {
         let broken_into = again && log.iter().any(|line| line.starts_with("KeyboardInterrupt"));
         let mut hits = Vec::new();
         for line in &self.0 {
-            let mut found = (0..log.len()).filter(|at| line.regex.is_match(log[*at]));
+            let mut found = (0..log.len()).filter(|at| line.regex.is_match(log[*at]) && !told_before(&log, *at));
             let Some(at) = found.next() else { continue };
             let ends: Vec<usize> = std::iter::once(at).chain(found).collect();
             let keyboard_interrupt = line.exception
@@ -299,6 +304,13 @@ impl Lines {
         hits.sort_by_key(|hit| hit.at);
         hits
     }
+}
+
+/// Whether a line is the traceback of an exception that nobody could take: the line before it says so, and counts.
+fn told_before(log: &[&str], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| log.get(before));
+    log[at].trim_start().starts_with("Traceback (most")
+        && before.is_some_and(|line| line.starts_with("Exception ignored"))
 }
 
 /// The exception in which a traceback ends that begins here; further ones may follow upon it ("During handling of …").

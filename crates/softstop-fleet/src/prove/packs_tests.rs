@@ -99,6 +99,15 @@ fn a_second_interrupt_breaks_into_what_is_being_closed() {
 }
 
 #[test]
+fn a_signal_that_finds_the_loop_half_closed_is_a_warning() {
+    let log = "Exception ignored when trying to write to the signal wakeup fd:\nTraceback (most recent call last):\n  File \"unix_events.py\"\nBrokenPipeError: [Errno 32] Broken pipe";
+
+    let hits = find(log, &[Signal::Int, Signal::Int]);
+
+    assert_eq!(hits.iter().map(|hit| hit.severity).collect::<Vec<_>>(), [Severity::Warning]);
+}
+
+#[test]
 fn lines_of_ones_own_bring_their_hint() {
     let own = OwnLine { pattern: "lost [0-9]+ rows".to_owned(), hint: Some("flush first".to_owned()) };
     let log = [LogLine { at: Duration::ZERO, stream: Stream::Out, text: "lost 3 rows".to_owned() }];
