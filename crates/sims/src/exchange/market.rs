@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{
     Config, Source, Trade, Truth,
@@ -24,7 +25,7 @@ pub(crate) struct Tick {
     /// As in an address: `nknusdt@aggTrade`.
     pub(crate) stream: Arc<str>,
     /// The JSON that follows `"data":` in a combined stream.
-    pub(crate) data: String,
+    pub(crate) data: Utf8Bytes,
     pub(crate) kind: Kind,
 }
 

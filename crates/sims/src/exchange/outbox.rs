@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::SinkExt;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{
-    self, Bytes, Message,
+    self, Bytes, Message, Utf8Bytes,
     protocol::frame::{
         Frame,
         coding::{Data, OpCode},
@@ -139,7 +139,7 @@ impl Outbox {
 }
 
 /// A message in so many frames, as far as it has bytes for them.
-async fn feed(socket: &mut Socket, text: String, frames: usize) -> tungstenite::Result<()> {
+async fn feed(socket: &mut Socket, text: Utf8Bytes, frames: usize) -> tungstenite::Result<()> {
     if frames == 1 {
         return socket.feed(Message::text(text)).await;
     }

@@ -114,7 +114,7 @@ impl Replay {
         } else {
             Kind::Other
         };
-        Some(Tick { at_ms: line.at_ms + shift_ms, symbol, stream: Arc::clone(&line.stream), data, kind })
+        Some(Tick { at_ms: line.at_ms + shift_ms, symbol, stream: Arc::clone(&line.stream), data: data.into(), kind })
     }
 }
 

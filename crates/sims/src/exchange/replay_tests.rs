@@ -19,7 +19,7 @@ fn trades(ticks: &[Tick]) -> impl Iterator<Item = (usize, Trade)> {
 
 #[test]
 fn the_first_loop_is_the_recording_to_the_letter() {
-    let played: Vec<String> = play(false, None, usize::MAX).0.into_iter().map(|tick| tick.data).collect();
+    let played: Vec<String> = play(false, None, usize::MAX).0.iter().map(|tick| tick.data.to_string()).collect();
 
     let recorded: Vec<_> = WS.lines().skip(1).filter_map(Line::read).map(|line| line.data).collect();
     assert_eq!(played, recorded);

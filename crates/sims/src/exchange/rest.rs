@@ -96,7 +96,10 @@ impl Desk {
         if let Some(offence) = offence {
             self.offence(offence);
         }
-        let (delay, fault) = self.strike(path);
+        let (delay, fault) = match verdict {
+            Verdict::Fine { .. } => self.strike(path),
+            _ => (Duration::ZERO, None),
+        };
         let note = |status: u16| {
             let asked = Asked { what: what.clone(), status, weight };
             self.note(|log| log.requests.push(asked));

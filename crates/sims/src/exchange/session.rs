@@ -10,7 +10,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        self, Message,
+        self, Message, Utf8Bytes,
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
@@ -300,4 +300,4 @@ impl Session {
 pub(crate) type Marks = Vec<(usize, usize)>;
 
 /// For messages that wait for those after them.
-pub(crate) type Held = VecDeque<(u64, String, Option<(usize, usize)>)>;
+pub(crate) type Held = VecDeque<(u64, Utf8Bytes, Option<(usize, usize)>)>;

@@ -18,7 +18,7 @@ const MOST_AHEAD: usize = 1024;
 /// How many messages are kept behind the slowest listener, to be sent again.
 const KEPT_BEHIND: u64 = 1024;
 /// How many messages a session writes before it looks for the client's close frame again.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Printed {

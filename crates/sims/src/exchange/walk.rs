@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
 use super::{
     Trade,
     book::{Book, Change, Side, Touched},
@@ -113,7 +115,7 @@ impl Walk {
         let name = Arc::clone(&self.symbol);
         let tick = |stream: &Arc<str>, kind, data| {
             let at_ms = due.unwrap_or_default();
-            Some(Tick { at_ms, symbol: self.at, stream: Arc::clone(stream), data, kind })
+            Some(Tick { at_ms, symbol: self.at, stream: Arc::clone(stream), data: Utf8Bytes::from(data), kind })
         };
         if self.fast.due_ms == due {
             return tick(&self.streams[1], Kind::Diff, self.fast.write(&name, book));
@@ -150,7 +152,7 @@ impl Walk {
         let trade = self.trade;
         let best = world.books[self.at].now.best();
         self.settle(trade);
-        let data = trade.to_event(&self.symbol, trade.time_ms + 1);
+        let data = trade.to_event(&self.symbol, trade.time_ms + 1).into();
         let stream = Arc::clone(&self.streams[0]);
         Some(Tick { at_ms: trade.time_ms, symbol: self.at, stream, data, kind: Kind::Trade(trade, best) })
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{
     market::{Kind, Tick},
@@ -37,7 +38,7 @@ struct Made {
 /// A message, and whether it is an aggregate: the only one that counts as a trade that was sent.
 pub(crate) struct Out {
     pub(crate) stream: Arc<str>,
-    pub(crate) text: String,
+    pub(crate) text: Utf8Bytes,
     pub(crate) is_trade: bool,
 }
 
@@ -92,14 +93,14 @@ impl Wants {
         let made = &self.made[tick.symbol];
         let is_trade = matches!(tick.kind, Kind::Trade(..));
         if if is_trade { made.aggregates } else { self.streams.contains(&*tick.stream) } {
-            out.push(self.out(&tick.stream, &tick.data, is_trade));
+            out.push(self.out(&tick.stream, tick.data.clone(), is_trade));
         }
         match tick.kind {
             Kind::Trade(trade, best) => {
                 let lower = || made.symbol.to_ascii_lowercase();
                 for single in trade.singles().filter(|_| made.singles) {
                     let data = single.to_event(&made.symbol, tick.at_ms + 1);
-                    out.push(self.out(&format!("{}@trade", lower()).into(), &data, false));
+                    out.push(self.out(&format!("{}@trade", lower()).into(), data.into(), false));
                 }
                 if let Some(best) = best.filter(|_| made.ticker) {
                     let [bid, bids, ask, asks] = [best.bid.0, best.bid.1, best.ask.0, best.ask.1].map(decimal);
@@ -107,32 +108,39 @@ impl Wants {
                         r#"{{"u":{},"s":"{}","b":"{bid}","B":"{bids}","a":"{ask}","A":"{asks}"}}"#,
                         best.id, made.symbol
                     );
-                    out.push(self.out(&format!("{}@bookTicker", lower()).into(), &data, false));
+                    out.push(self.out(&format!("{}@bookTicker", lower()).into(), data.into(), false));
                 }
             }
             Kind::Diff | Kind::SlowDiff => {
                 let fast = tick.kind == Kind::Diff;
                 for (stream, levels, _) in made.partial.iter().filter(|partial| partial.2 == fast) {
                     let data = tape.read(|world| world.books[tick.symbol].now.to_rest(*levels));
-                    out.push(self.out(stream, &data, false));
+                    out.push(self.out(stream, data.into(), false));
                 }
             }
             Kind::Other => {}
         }
     }
 
-    fn out(&self, stream: &Arc<str>, data: &str, is_trade: bool) -> Out {
+    fn out(&self, stream: &Arc<str>, data: Utf8Bytes, is_trade: bool) -> Out {
         Out { stream: Arc::clone(stream), text: self.wrap(stream, data), is_trade }
     }
 
-    pub(crate) fn shutdown(&self, at_ms: u64) -> String {
-        self.wrap("!serverShutdown", &format!(r#"{{"e":"serverShutdown","E":{at_ms}}}"#))
+    pub(crate) fn shutdown(&self, at_ms: u64) -> Utf8Bytes {
+        self.wrap("!serverShutdown", format!(r#"{{"e":"serverShutdown","E":{at_ms}}}"#).into())
     }
 
-    fn wrap(&self, stream: &str, data: &str) -> String {
-        let changed = if self.micros { Some(micros(data)) } else { None };
-        let data = changed.as_deref().unwrap_or(data);
-        if self.combined { format!(r#"{{"stream":"{stream}","data":{data}}}"#) } else { data.to_owned() }
+    /// Without a copy where nothing changes.
+    fn wrap(&self, stream: &str, data: Utf8Bytes) -> Utf8Bytes {
+        let data = if self.micros { micros(&data).into() } else { data };
+        if !self.combined {
+            return data;
+        }
+        let mut text = String::with_capacity(data.len() + stream.len() + 24);
+        for part in [r#"{"stream":""#, stream, r#"","data":"#, &data, "}"] {
+            text.push_str(part);
+        }
+        text.into()
     }
 
     /// `{"method":"SUBSCRIBE","params":["a@aggTrade"],"id":1}` and its relatives; what is answered.
