@@ -117,7 +117,7 @@ impl Market {
 pub(crate) async fn play(mut market: Market, tape: Arc<Tape>, speed: f64) {
     let mut anchor = None;
     while let Some(due_ms) = market.due_ms() {
-        loop {
+        let now_ms = loop {
             if tape.room().await {
                 anchor = None;
             }
@@ -127,14 +127,26 @@ pub(crate) async fn play(mut market: Market, tape: Arc<Tape>, speed: f64) {
             let wait = Duration::try_from_secs_f64(Duration::from_millis(passed_ms).as_secs_f64() / speed);
             let due = began + wait.unwrap_or(Duration::MAX / 4);
             if due <= now {
-                break;
+                break began_ms.saturating_add(exchange_ms(now - began, speed)).max(due_ms);
             }
             tape.wait_until(due_ms, speed);
             sleep_until(due).await;
-        }
-        tape.print(&mut market, due_ms);
+        };
+        tape.print(&mut market, now_ms);
         // A market at full speed must let its listeners run on a runtime of one thread.
         tokio::task::coop::consume_budget().await;
     }
     tape.end();
+}
+
+/// How much exchange time passes meanwhile.
+fn exchange_ms(passed: Duration, speed: f64) -> u64 {
+    let ms = passed.as_secs_f64() * 1000.0 * speed;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; what is too much is cut off"
+    )]
+    let ms = if speed.is_finite() { ms as u64 } else { u64::MAX / 2 };
+    ms
 }

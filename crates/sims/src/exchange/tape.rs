@@ -17,7 +17,7 @@ use super::{
 const MOST_AHEAD: usize = 1024;
 /// How many messages are kept behind the slowest listener, to be sent again.
 const KEPT_BEHIND: u64 = 1024;
-/// How many messages a session writes before it looks for the client's close frame again.
+/// How many messages happen at once, and how many a session writes before it looks for the client's close frame again.
 const BATCH: usize = 256;
 
 #[derive(Debug, Clone)]
@@ -78,6 +78,27 @@ impl State {
         self.cursors.values().min().copied()
     }
 
+    fn has_room(&self, when_idle: WhenIdle) -> bool {
+        let listened = match when_idle {
+            WhenIdle::RunOn => true,
+            WhenIdle::Pause => self.slowest().is_some_and(|slowest| self.end() - slowest < MOST_AHEAD as u64),
+        };
+        listened && self.allowed != Some(0)
+    }
+
+    fn print(&mut self, market: &mut Market, due_ms: u64) {
+        (self.now_ms, self.waiting) = (self.now_ms.max(due_ms), None);
+        let Some(tick) = market.next(&mut self.world) else { return };
+        let mut place = 0;
+        if let Kind::Trade(trade, _) = tick.kind {
+            let record = &mut self.world.truth.records[tick.symbol];
+            place = record.trades.len();
+            record.trades.push((trade, false));
+            self.allowed = self.allowed.map(|allowed| allowed.saturating_sub(1));
+        }
+        self.ticks.push_back(Printed { tick, place });
+    }
+
     fn forget(&mut self, when_idle: WhenIdle) {
         let keep = match when_idle {
             WhenIdle::Pause => self.slowest().unwrap_or(self.resume).saturating_sub(KEPT_BEHIND),
@@ -121,12 +142,8 @@ impl Tape {
             let moved = self.moved.notified();
             let room = {
                 let mut state = self.lock();
-                let listened = match self.when_idle {
-                    WhenIdle::RunOn => true,
-                    WhenIdle::Pause => state.slowest().is_some_and(|slowest| state.end() - slowest < MOST_AHEAD as u64),
-                };
                 state.waiting = None;
-                listened && state.allowed != Some(0)
+                state.has_room(self.when_idle)
             };
             if room {
                 return waited;
@@ -141,21 +158,17 @@ impl Tape {
         self.lock().waiting = Some((Instant::now(), due_ms, speed));
     }
 
-    /// Lets the next message happen and writes it down; `at_ms` is when it was due.
-    pub(crate) fn print(&self, market: &mut Market, at_ms: u64) {
+    /// Lets everything happen that is due by now, as far as there is room, and writes it down.
+    pub(crate) fn print(&self, market: &mut Market, now_ms: u64) {
         {
             let mut state = self.lock();
-            let state = &mut *state;
-            (state.now_ms, state.waiting) = (state.now_ms.max(at_ms), None);
-            let Some(tick) = market.next(&mut state.world) else { return };
-            let mut place = 0;
-            if let Kind::Trade(trade, _) = tick.kind {
-                let record = &mut state.world.truth.records[tick.symbol];
-                place = record.trades.len();
-                record.trades.push((trade, false));
-                state.allowed = state.allowed.map(|allowed| allowed.saturating_sub(1));
+            for _ in 0..BATCH {
+                let Some(due_ms) = market.due_ms().filter(|due_ms| *due_ms <= now_ms) else { break };
+                if !state.has_room(self.when_idle) {
+                    break;
+                }
+                state.print(market, due_ms);
             }
-            state.ticks.push_back(Printed { tick, place });
             state.forget(self.when_idle);
         }
         self.printed.notify_waiters();
