@@ -9,3 +9,4 @@
 
 pub mod exchange;
 pub mod tiles;
+mod tls;

@@ -1,4 +1,32 @@
-//! An exchange, Binance spot flavoured: trades and order-book messages over WebSocket, snapshots over REST, and the truth.
+//! An exchange as Binance spot is one: WebSocket streams, REST, limits, faults on demand, and the truth.
+//!
+//! ```
+//! # async fn example() -> std::io::Result<()> {
+//! use sims::exchange::{Config, Exchange, Generated, Source};
+//!
+//! let generated = Generated { seed: 1, symbols: vec!["BTCUSDT".into()], rate: 1000, count: None };
+//! let script = "socket 1 after 500 close 1008; request depth 1 stale; market BTCUSDT after 800 hole 20";
+//! let exchange = Exchange::start(Config {
+//!     source: Source::Generated(generated),
+//!     speed: f64::INFINITY,
+//!     script: script.parse().map_err(std::io::Error::other)?,
+//!     ..Config::default()
+//! })
+//! .await?;
+//! // A program connects to ws://{exchange.ws} and http://{exchange.rest} …
+//! exchange.until(|truth| truth.count() >= 1000).await;
+//! let (truth, log) = (exchange.truth(), exchange.log());
+//! assert!(log.offences.is_empty(), "{:?}", log.offences);
+//! let _what_it_should_have_stored = truth.minutes("BTCUSDT");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it speaks
+//! As of the documents of July 2026. Streams `aggTrade`, `trade`, `depth`, `depth@100ms`, `depth5|10|20` with and without `@100ms`,
+//! `bookTicker`, `kline_1m`, raw and combined, with SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY and GET_PROPERTY, and
+//! `timeUnit=MICROSECOND`. REST under `/api/v3/`: `ping`, `time`, `exchangeInfo`, `depth`, `aggTrades`, `historicalTrades`, `trades`,
+//! `klines`, with weights, `X-MBX-USED-WEIGHT-1M`, 429, 418 and Retry-After. [`Limits`] has the rest. A recording has the streams that were recorded.
 //!
 //! # Time and the listeners
 //! Exchange time starts at [`Config::start_ms`] and runs [`Config::speed`] times as fast as the clock on the wall. By default
@@ -7,22 +35,40 @@
 //! demand that it stored everything. With [`WhenIdle::RunOn`] it behaves as a real exchange does: who comes later has missed what was before.
 //!
 //! # The truth
-//! [`Exchange::truth`] holds every trade of the tape and whether it was *sent*: written whole to at least one socket. A session stops
+//! [`Exchange::truth`] holds every trade of the market and whether it was *sent*: written whole to at least one socket. A session stops
 //! sending the moment it sees the client's close frame and answers with its own, so for a client that reads on until that answer, sent is
 //! the same as received. On a connection that breaks, the last messages may count as sent, or be sent again to the next listener,
-//! although nobody read them or somebody did; a client tells by the ids.
+//! although nobody read them or somebody did; a client tells by the ids. [`Exchange::book`] is the order book, now or at an update id;
+//! the same over HTTP: `GET /truth/trades`, `/truth/minutes`, `/truth/holes`, `/truth/book?id=N` (all with `symbol=S`), `/truth/log`.
 //!
-//! # What it does not do yet
-//! The order book is not kept: `/api/v3/depth` answers what was recorded at the beginning of the present loop. No request weights, no
-//! limits on connections or messages; of faults only [`Config::garble_every`] and
-//! [`Exchange::cut`].
+//! # What it is not
+//! Orders, accounts, SBE, other intervals of candles than a minute, tickers over 24 hours. How the exchange refuses too many connections
+//! is not documented; here the handshake fails with status 429.
 
+mod answers;
+mod body;
+mod book;
+mod candle;
+mod config;
+mod desk;
 mod generator;
+mod log;
+mod market;
+mod outbox;
+mod parse;
+mod random;
 mod replay;
 mod rest;
+mod script;
+mod session;
 mod tape;
 mod trade;
 mod truth;
+mod walk;
+mod wants;
+mod watch_client;
+mod weight;
+mod wire;
 mod ws;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -31,93 +77,31 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 
 pub use self::{
+    book::Book,
+    config::{AtEnd, Config, Limits, Source, WhenIdle},
     generator::Generated,
+    log::{Asked, Log, Offence},
+    parse::ScriptError,
+    script::{Event, Happening, RequestFault, Rule, Script, SocketFault},
     trade::{Trade, decimal},
-    truth::{Level, Minute, Truth},
+    truth::{Hole, Level, Minute, Truth},
 };
 use self::{
-    generator::Generator,
-    replay::Replay,
-    tape::{Tape, Tick},
+    config::invalid,
+    desk::{Desk, Order},
+    market::Market,
+    tape::Tape,
 };
+pub use crate::tls::CERTIFICATE;
 
 /// Messages that wait in the kernel for a slow reader; small, so that *sent* stays close to *received*.
 const SEND_BUFFER_BYTES: u32 = 64 * 1024;
 /// How long [`Exchange::stop`] waits for clients to answer its close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// What kind of market this is.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where the WebSocket listens; port 0 picks a free one.
-    pub ws: SocketAddr,
-    /// Where REST listens; port 0 picks a free one.
-    pub rest: SocketAddr,
-    /// Where the messages come from.
-    pub source: Source,
-    /// Exchange milliseconds per millisecond on the wall; infinity sends as fast as the listeners read.
-    pub speed: f64,
-    /// The exchange time of the beginning, in milliseconds since 1970. Ids rise with it as if the market had always been running, so that
-    /// a simulator started later does not use an id twice (at a speed of 1). `None`: the time of the recording, or 2023-11-14T22:13:20Z.
-    pub start_ms: Option<u64>,
-    /// What happens after the last message of a source that ends.
-    pub at_end: AtEnd,
-    /// What the market does while nobody listens.
-    pub when_idle: WhenIdle,
-    /// After every n-th message of a session comes one that is broken in some way; it carries no trade.
-    pub garble_every: Option<u64>,
-}
-
-impl Default for Config {
-    /// The recording in a loop, on free ports of the loopback interface, at the speed of the wall clock.
-    fn default() -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self {
-            ws: any,
-            rest: any,
-            source: Source::Recording { looped: true },
-            speed: 1.0,
-            start_ms: None,
-            at_end: AtEnd::Silent,
-            when_idle: WhenIdle::Pause,
-            garble_every: None,
-        }
-    }
-}
-
-/// Where the messages come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// Half a minute of Binance spot from 2021, message by message as recorded; the text is changed in times and ids only.
-    Recording {
-        /// Whether it begins again every whole minute, with times and ids moved on so that every chain continues without gap or repeat.
-        looped: bool,
-    },
-    /// Trades from a seed: `aggTrade` messages, the same for the same seed.
-    Generated(Generated),
-}
-
-/// What happens after the last message of a source that ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtEnd {
-    /// The connections stay open and nothing more comes but pings.
-    Silent,
-    /// The exchange closes every connection with code 1000.
-    Close,
-}
-
-/// What the market does while nobody listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenIdle {
-    /// Time stands still, and runs no further ahead of the slowest listener than 1024 messages.
-    Pause,
-    /// Time goes on, and so do the trades. A listener that falls 65,536 messages behind is disconnected (1008).
-    RunOn,
-}
 
 /// A running exchange. Dropping it ends it at once; [`stop`](Self::stop) says goodbye first.
 #[derive(Debug)]
@@ -126,9 +110,9 @@ pub struct Exchange {
     pub ws: SocketAddr,
     /// Where REST listens.
     pub rest: SocketAddr,
-    tape: Arc<Tape>,
+    tls: bool,
+    desk: Arc<Desk>,
     stop: watch::Sender<bool>,
-    cut: watch::Sender<u64>,
     tasks: JoinSet<()>,
 }
 
@@ -144,33 +128,65 @@ impl Exchange {
         if config.speed.is_nan() || config.speed <= 0.0 {
             return Err(invalid(format!("speed {}: it has to be above 0", config.speed)));
         }
-        let market = Market::new(&config)?;
+        let (market, world) = Market::new(&config)?;
+        let acceptor = if config.tls { Some(crate::tls::acceptor(false)?) } else { None };
         let (ws, ws_at) = listen(config.ws)?;
         let (rest, rest_at) = listen(config.rest)?;
 
-        let tape = Arc::new(Tape::new(config.when_idle, config.at_end, market.symbols()));
-        let snapshots = match &market {
-            Market::Replay(replay) => replay.snapshots(),
-            Market::Generator(_) => Vec::new(),
-        };
+        let symbols = world.truth.records.iter().map(|record| record.symbol.clone()).collect();
+        let begins_ms = market.due_ms().unwrap_or_default();
+        let tape = Arc::new(Tape::new(config.when_idle, config.at_end, config.stepped, world, begins_ms));
+        let desk = Desk::new(Arc::clone(&tape), symbols, config.limits, config.garble_every, config.script);
+        let desk = Arc::new(desk);
         let (stop, stopping) = watch::channel(false);
-        let (cut, cutting) = watch::channel(0);
         let mut tasks = JoinSet::new();
-        let (playing, mut stopping_play) = (play(market, Arc::clone(&tape), config.speed), stopping.clone());
+        let (playing, mut stopping_play) = (market::play(market, tape, config.speed), stopping.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = playing => {}
                 () = stopped(&mut stopping_play) => {}
             }
         });
-        tasks.spawn(ws::serve(ws, Arc::clone(&tape), config.garble_every, stopping.clone(), cutting));
-        tasks.spawn(rest::serve(rest, Arc::new(rest::Desk::new(Arc::clone(&tape), snapshots)), stopping));
-        Ok(Self { ws: ws_at, rest: rest_at, tape, stop, cut, tasks })
+        tasks.spawn(ws::serve(ws, Arc::clone(&desk), acceptor.clone(), stopping.clone()));
+        tasks.spawn(rest::serve(rest, Arc::clone(&desk), acceptor, stopping));
+        Ok(Self { ws: ws_at, rest: rest_at, tls: config.tls, desk, stop, tasks })
     }
+
+    /// Such as `ws://127.0.0.1:9443`, or `wss://…` with TLS.
+    pub fn ws_url(&self) -> String {
+        format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.ws)
+    }
+
+    /// Such as `http://127.0.0.1:8080`, or `https://…` with TLS.
+    pub fn rest_url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.rest)
+    }
+
+    // ---- what happened ----
 
     /// Every trade so far, and which of them were sent.
     pub fn truth(&self) -> Truth {
-        self.tape.truth()
+        self.desk.tape.truth()
+    }
+
+    /// The order book of a symbol: now, or right after the change with this id. `None` for a symbol that is not traded here, for an id
+    /// that is still to come, and for one more than 200,000 changes ago.
+    pub fn book(&self, symbol: &str, at: Option<u64>) -> Option<Book> {
+        self.desk.tape.read(|world| {
+            let place = world.truth.records.iter().position(|record| record.symbol == symbol)?;
+            let book = &world.books[place];
+            at.map_or_else(|| Some(book.now.clone()), |id| book.at(id))
+        })
+    }
+
+    /// What clients did so far, and what was done to them.
+    pub fn log(&self) -> Log {
+        self.desk.log()
+    }
+
+    /// The time of the exchange, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.desk.tape.now_ms()
     }
 
     /// Completes when `enough` finds what it looks for in the truth; it is asked again whenever messages were sent, and has to
@@ -180,18 +196,53 @@ impl Exchange {
     /// Cancel safe.
     pub async fn until(&self, mut enough: impl FnMut(&Truth) -> bool) {
         loop {
-            let sent = self.tape.sent();
-            if self.tape.read(&mut enough) {
+            let sent = self.desk.tape.sent();
+            if self.desk.tape.read(|world| enough(&world.truth)) {
                 return;
             }
             sent.await;
         }
     }
 
-    /// Breaks every connection without a goodbye. The next listener of a market that pauses gets the last `again` messages once more,
-    /// 1024 at most.
+    // ---- what is to happen ----
+
+    /// Lets so many more trades happen in a market that is [`stepped`](Config::stepped), and completes when they have, or the
+    /// source has ended. A market that pauses needs a listener for it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the trades happen all the same.
+    pub async fn advance(&self, trades: u64) {
+        let tape = &self.desk.tape;
+        let enough = tape.trades() + usize::try_from(trades).unwrap_or(usize::MAX);
+        tape.allow(trades);
+        loop {
+            let printed = tape.printed();
+            if tape.trades() >= enough || tape.has_ended() {
+                return;
+            }
+            printed.await;
+        }
+    }
+
+    /// Begins another script: its counts of connections and requests start now.
+    pub fn set_script(&self, script: Script) {
+        self.desk.set_script(script);
+    }
+
+    /// Breaks every WebSocket connection without a goodbye. The next listener of a market that pauses gets the last `again` trades and
+    /// what was between them once more, as far as they are among the last 1024 messages.
     pub fn cut(&self, again: u64) {
-        self.cut.send_replace(again);
+        self.desk.orders.send_replace(Order::Cut(again));
+    }
+
+    /// Says `serverShutdown` on every WebSocket connection, and closes those after so long (1001). New ones are accepted.
+    pub fn announce_shutdown(&self, lead: Duration) {
+        self.desk.orders.send_replace(Order::Shutdown(lead));
+    }
+
+    /// Breaks every connection and request, and resets new ones until told otherwise.
+    pub fn set_gone(&self, gone: bool) {
+        self.desk.set_gone(gone);
     }
 
     /// Closes every connection (1001), waits a second at most for the answers, and returns the truth.
@@ -202,12 +253,8 @@ impl Exchange {
         self.stop.send_replace(true);
         let all_gone = async { while self.tasks.join_next().await.is_some() {} };
         let _ = timeout(FAREWELL * 2, all_gone).await;
-        self.tape.truth()
+        self.desk.tape.truth()
     }
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 fn listen(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -224,60 +271,4 @@ fn listen(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 /// Completes when the exchange is stopped, or dropped.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// The sequence of everything that happens, in order of time; it knows nothing of the wall clock.
-enum Market {
-    Replay(Replay),
-    Generator(Generator),
-}
-
-impl Market {
-    fn new(config: &Config) -> io::Result<Self> {
-        Ok(match &config.source {
-            Source::Recording { looped } => Self::Replay(Replay::new(*looped, config.start_ms)),
-            Source::Generated(generated) => {
-                Self::Generator(Generator::new(generated, config.start_ms).map_err(invalid)?)
-            }
-        })
-    }
-
-    fn symbols(&self) -> Vec<String> {
-        match self {
-            Self::Replay(replay) => replay.symbols(),
-            Self::Generator(generator) => generator.symbols(),
-        }
-    }
-
-    fn next(&mut self) -> Option<Tick> {
-        match self {
-            Self::Replay(replay) => replay.next(),
-            Self::Generator(generator) => generator.next(),
-        }
-    }
-}
-
-/// Puts the market on the tape at the pace of exchange time. After every pause the time counts anew from the next message.
-async fn play(mut market: Market, tape: Arc<Tape>, speed: f64) {
-    let mut anchor = None;
-    while let Some(tick) = market.next() {
-        loop {
-            if tape.room().await {
-                anchor = None;
-            }
-            let now = Instant::now();
-            let (began, began_ms) = *anchor.get_or_insert((now, tick.at_ms));
-            let passed_ms = tick.at_ms.saturating_sub(began_ms);
-            let wait = Duration::try_from_secs_f64(Duration::from_millis(passed_ms).as_secs_f64() / speed);
-            let due = began + wait.unwrap_or(Duration::MAX / 4);
-            if due <= now {
-                break;
-            }
-            sleep_until(due).await;
-        }
-        tape.push(tick);
-        // A market at full speed must let its listeners run on a runtime of one thread.
-        tokio::task::coop::consume_budget().await;
-    }
-    tape.end();
 }

@@ -1,38 +1,55 @@
-//! The REST side.
+//! The REST side: connections, weights, and the faults of the script.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
-    header::CONTENT_TYPE,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_rustls::TlsAcceptor;
 
-use super::{Trade, Truth, decimal, replay::Snapshot, stopped, tape::Tape};
+use super::{
+    RequestFault,
+    answers::{self, Query, Refusal},
+    body::{Ending, Pieces},
+    desk::{Desk, Order},
+    log::Asked,
+    stopped,
+    weight::Verdict,
+    wire::Wire,
+};
 
-/// What the answers are made from.
-pub(crate) struct Desk {
-    tape: Arc<Tape>,
-    snapshots: Vec<Snapshot>,
-}
+type Answer = Response<Pieces>;
 
-pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+const USED_WEIGHT: [&str; 2] = ["x-mbx-used-weight", "x-mbx-used-weight-1m"];
+
+pub(crate) async fn serve(
+    listener: TcpListener,
+    desk: Arc<Desk>,
+    tls: Option<TlsAcceptor>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            Ok((stream, _)) = listener.accept() => {
-                let desk = Arc::clone(&desk);
-                let answer = service_fn(move |request| {
-                    let desk = Arc::clone(&desk);
-                    async move { Ok::<_, Infallible>(desk.answer(&request)) }
-                });
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            Ok((stream, from)) = listener.accept() => {
+                connections.spawn(connection(stream, from, Arc::clone(&desk), tls.clone()));
             }
             Some(_) = connections.join_next() => {}
             () = stopped(&mut stop) => return,
@@ -40,123 +57,160 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stop: watc
     }
 }
 
-/// The number and text of an error, as the exchange has them.
-struct Refusal(i32, &'static str);
-
-const UNKNOWN_SYMBOL: Refusal = Refusal(-1121, "Invalid symbol.");
-const NO_SYMBOL: Refusal = Refusal(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
-const NOT_A_NUMBER: Refusal = Refusal(-1100, "Illegal characters found in a parameter.");
+async fn connection(tcp: TcpStream, from: SocketAddr, desk: Arc<Desk>, tls: Option<TlsAcceptor>) {
+    if desk.is_gone() {
+        let _ = tcp.set_zero_linger();
+        return;
+    }
+    let mut orders = desk.orders.subscribe();
+    let Some(wire) = Wire::accept(tcp, tls).await else { return };
+    let answer = service_fn(|request: Request<Incoming>| {
+        let desk = Arc::clone(&desk);
+        async move { desk.answer(&request, from.ip()).await }
+    });
+    let gone = async {
+        // A cut of the streams does not touch requests, unless the exchange is gone.
+        while orders.changed().await.is_ok() {
+            if matches!(*orders.borrow_and_update(), Order::Cut(_)) && desk.is_gone() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = http1::Builder::new().serve_connection(TokioIo::new(wire), answer) => {}
+        () = gone => {}
+    }
+}
 
 impl Desk {
-    pub(crate) fn new(tape: Arc<Tape>, snapshots: Vec<Snapshot>) -> Self {
-        Self { tape, snapshots }
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let query = Query(request.uri().query().unwrap_or_default());
-        let body = match (request.method(), request.uri().path()) {
-            (&Method::GET, "/api/v3/ping") => Ok("{}".to_owned()),
-            (&Method::GET, "/api/v3/time") => Ok(json!({ "serverTime": self.tape.now_ms() }).to_string()),
-            (&Method::GET, "/api/v3/exchangeInfo") => Ok(self.info()),
-            (&Method::GET, "/api/v3/depth") => self.depth(&query),
-            (&Method::GET, "/api/v3/aggTrades") => self.trades(&query),
-            (&Method::GET, "/sim/truth") => self.truth(&query),
-            _ => return reply(StatusCode::NOT_FOUND, json!({ "code": -1000, "msg": "No such path." }).to_string()),
-        };
-        match body {
-            Ok(body) => reply(StatusCode::OK, body),
-            Err(Refusal(code, msg)) => reply(StatusCode::BAD_REQUEST, json!({ "code": code, "msg": msg }).to_string()),
+    /// An error breaks the connection.
+    async fn answer(&self, request: &Request<Incoming>, from: IpAddr) -> io::Result<Answer> {
+        let path = request.uri().path();
+        let what = request.uri().path_and_query().map_or(path, |all| all.as_str()).to_owned();
+        let query = Query::new(request.uri().query().unwrap_or_default(), request.headers());
+        if let Some(body) = path.strip_prefix("/truth/").and_then(|kind| self.tell(kind, &query)) {
+            return Ok(reply(StatusCode::OK, body));
         }
-    }
-
-    fn info(&self) -> String {
-        let symbols = self.tape.read(|truth| truth.symbols.keys().cloned().collect::<Vec<_>>());
-        let symbol = |symbol: &String| json!({ "symbol": symbol, "status": "TRADING" });
-        json!({
-            "timezone": "UTC",
-            "serverTime": self.tape.now_ms(),
-            "rateLimits": [],
-            "symbols": symbols.iter().map(symbol).collect::<Vec<_>>(),
-        })
-        .to_string()
-    }
-
-    /// The recorded book; for generated trades five made-up prices on either side of the last one.
-    fn depth(&self, query: &Query<'_>) -> Result<String, Refusal> {
-        let symbol = query.text("symbol").ok_or(NO_SYMBOL)?;
-        if let Some(snapshot) = self.snapshots.iter().find(|snapshot| snapshot.symbol == symbol) {
-            return Ok(snapshot.body(self.tape.now_ms()));
+        let weight = answers::weight(path, &query);
+        let (verdict, offence) = self.weights(|weights, _| weights.ask(from, weight, Instant::now()));
+        if let Some(offence) = offence {
+            self.offence(offence);
         }
-        let last = self
-            .tape
-            .read(|truth| truth.symbols.get(symbol).map(|trades| trades.last().copied()))
-            .ok_or(UNKNOWN_SYMBOL)?;
-        let Some((last, _)) = last else { return Ok(json!({ "lastUpdateId": 0, "bids": [], "asks": [] }).to_string()) };
-        let side = |up: bool| -> Vec<Value> {
-            let price = |step: u64| if up { last.price + step } else { last.price.saturating_sub(step) };
-            (1..=5).map(|n| json!([decimal(price(n * 1_000_000)), decimal(n * 100_000_000)])).collect()
+        let (delay, fault) = self.strike(path);
+        let note = |status: u16| {
+            let asked = Asked { what: what.clone(), status, weight };
+            self.weights(|_, log| log.requests.push(asked));
         };
-        Ok(json!({ "lastUpdateId": last.last, "bids": side(false), "asks": side(true) }).to_string())
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+        let broken = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let mut answer = match (verdict, fault) {
+            (Verdict::Banned { wait, .. }, _) => self.banned(wait),
+            (Verdict::TooMuch { wait, .. }, _) => self.too_much(wait),
+            (_, Some(RequestFault::Drop)) => {
+                note(0);
+                return Err(broken());
+            }
+            (_, Some(RequestFault::Hang)) => {
+                note(0);
+                std::future::pending().await
+            }
+            (_, Some(RequestFault::Ban(time))) => {
+                self.weights(|weights, _| weights.told_to_wait(from, Instant::now() + time, true));
+                self.banned(time)
+            }
+            (_, Some(RequestFault::Status(code, retry))) => {
+                if let Some(seconds) = retry.filter(|_| code == 429 || code == 418) {
+                    let until = Instant::now() + Duration::from_secs(seconds);
+                    self.weights(|weights, _| weights.told_to_wait(from, until, code == 418));
+                }
+                self.refused(code, retry)
+            }
+            (_, fault) => self.ordinary(request.method(), path, &query, fault),
+        };
+        let (Verdict::Fine { used } | Verdict::TooMuch { used, .. } | Verdict::Banned { used, .. }) = verdict;
+        for name in USED_WEIGHT {
+            answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(used));
+        }
+        note(answer.status().as_u16());
+        Ok(answer)
     }
 
-    /// What happened, sent or not: an exchange knows all of it. Without `fromId` the newest.
-    fn trades(&self, query: &Query<'_>) -> Result<String, Refusal> {
-        let symbol = query.text("symbol").ok_or(NO_SYMBOL)?;
-        let limit = query.number("limit")?.unwrap_or(500).min(1000);
-        let limit = usize::try_from(limit).unwrap_or(1000);
-        let from = query.number("fromId")?;
-        self.tape.read(|truth| {
-            let trades = truth.symbols.get(symbol).ok_or(UNKNOWN_SYMBOL)?;
-            let begin = match from {
-                Some(id) => trades.partition_point(|(trade, _)| trade.id < id),
-                None => trades.len().saturating_sub(limit),
-            };
-            Ok(list(trades[begin..].iter().take(limit).map(|(trade, _)| *trade)))
-        })
+    fn ordinary(&self, method: &Method, path: &str, query: &Query<'_>, fault: Option<RequestFault>) -> Answer {
+        let body = if method == Method::GET { self.content(path, query, fault) } else { None };
+        let (status, body) = match body {
+            None => (StatusCode::NOT_FOUND, Refusal::new(-1000, "No such path.").to_json()),
+            Some(Err(refusal)) => (StatusCode::BAD_REQUEST, refusal.to_json()),
+            Some(Ok(body)) => (StatusCode::OK, body),
+        };
+        let mut answer = reply(status, body);
+        match fault {
+            Some(RequestFault::Truncate) => answer.body_mut().truncate(),
+            Some(RequestFault::Slow(rate)) => answer.body_mut().slow(rate),
+            Some(RequestFault::Break) => answer.body_mut().end(Ending::Break),
+            _ => {}
+        }
+        answer
     }
 
-    /// All trades that were sent; with `by=minute` summed up by minute and price.
-    fn truth(&self, query: &Query<'_>) -> Result<String, Refusal> {
-        let symbol = query.text("symbol").ok_or(NO_SYMBOL)?;
-        let by_minute = query.text("by") == Some("minute");
-        self.tape.read(|truth| {
-            truth.symbols.get(symbol).ok_or(UNKNOWN_SYMBOL)?;
-            if by_minute { Ok(minutes(truth, symbol)) } else { Ok(list(truth.sent(symbol))) }
-        })
+    fn too_much(&self, wait: Duration) -> Answer {
+        let text = format!(
+            "Too much request weight used; current limit is {} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.",
+            self.limits.weight
+        );
+        wait_answer(StatusCode::TOO_MANY_REQUESTS, &text, wait)
+    }
+
+    fn banned(&self, wait: Duration) -> Answer {
+        let until = self.tape.now_ms() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 2);
+        let text = format!(
+            "Way too much request weight used; IP banned until {until}. Please use WebSocket Streams for live updates to avoid bans."
+        );
+        wait_answer(StatusCode::IM_A_TEAPOT, &text, wait)
+    }
+
+    fn refused(&self, code: u16, retry: Option<u64>) -> Answer {
+        let wait = Duration::from_secs(retry.unwrap_or(0));
+        let mut answer = match code {
+            418 => self.banned(wait),
+            429 => self.too_much(wait),
+            403 => Response::new(Pieces::new("<html><body><h1>403 Forbidden</h1></body></html>\n".into())),
+            _ => {
+                let (error, text) = match code {
+                    503 => (
+                        -1008,
+                        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+                    ),
+                    504 => (
+                        -1007,
+                        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+                    ),
+                    _ => (-1000, "An unknown error occurred while processing the request."),
+                };
+                reply(StatusCode::OK, Refusal::new(error, text).to_json())
+            }
+        };
+        *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        answer.headers_mut().remove(RETRY_AFTER);
+        if let Some(seconds) = retry {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        answer
     }
 }
 
-fn list(trades: impl Iterator<Item = Trade>) -> String {
-    let trades: Vec<String> = trades.map(Trade::to_rest).collect();
-    format!("[{}]", trades.join(","))
+fn wait_answer(status: StatusCode, text: &str, wait: Duration) -> Answer {
+    let mut answer = reply(status, json!({ "code": -1003, "msg": text }).to_string());
+    // Whole seconds, never too few.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer
 }
 
-fn minutes(truth: &Truth, symbol: &str) -> String {
-    let minutes = truth.minutes(symbol).into_iter().map(|(begin_ms, minute)| {
-        let levels = minute.levels.iter().map(|(price, level)| {
-            json!({ "price": decimal(*price), "buy": decimal(level.buy), "sell": decimal(level.sell), "trades": level.trades })
-        });
-        json!({ "minute": begin_ms, "first": minute.first, "last": minute.last, "levels": levels.collect::<Vec<_>>() })
-    });
-    Value::Array(minutes.collect()).to_string()
-}
-
-fn reply(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn reply(status: StatusCode, body: String) -> Answer {
+    let mut response = Response::new(Pieces::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
     response
-}
-
-struct Query<'a>(&'a str);
-
-impl<'a> Query<'a> {
-    fn text(&self, name: &str) -> Option<&'a str> {
-        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| value)
-    }
-
-    fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        self.text(name).map(|text| text.parse().map_err(|_| NOT_A_NUMBER)).transpose()
-    }
 }

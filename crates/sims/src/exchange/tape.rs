@@ -3,12 +3,15 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use super::{AtEnd, Trade, Truth, WhenIdle};
+use super::{
+    AtEnd, Truth, WhenIdle,
+    market::{Kind, Market, Tick, World},
+};
 
 /// How far the market may run ahead of its slowest listener when it waits for them.
 const MOST_AHEAD: usize = 1024;
@@ -19,29 +22,17 @@ const KEPT_BEHIND: u64 = 1024;
 /// How many messages a session writes before it looks for the client's close frame again.
 const BATCH: usize = 64;
 
-/// One message of the market.
 #[derive(Debug, Clone)]
-pub(crate) struct Tick {
-    pub(crate) at_ms: u64,
-    /// As in an address: `nknusdt@aggTrade`.
-    pub(crate) stream: Arc<str>,
-    /// The JSON that follows `"data":` in a combined stream.
-    pub(crate) data: String,
-    /// The symbol, and the trade where the message is one.
-    pub(crate) trade: Option<(Arc<str>, Trade)>,
-}
-
-#[derive(Debug)]
-struct Printed {
-    tick: Tick,
+pub(crate) struct Printed {
+    pub(crate) tick: Tick,
     /// The place of its trade in the truth.
-    place: usize,
+    pub(crate) place: usize,
 }
 
 /// What a session is to do next.
 pub(crate) enum Next {
     /// Write these; the cursor after them.
-    Send(Vec<Tick>, u64),
+    Send(Vec<Printed>, u64),
     /// The source has ended, and the connection with it.
     Close,
     /// The listener has fallen too far behind.
@@ -71,7 +62,11 @@ struct State {
     sessions: u64,
     ended: bool,
     now_ms: u64,
-    truth: Truth,
+    /// What the market is waiting for: since when, until what exchange time, how fast.
+    waiting: Option<(Instant, u64, f64)>,
+    /// How many trades may still happen, where that is up to somebody.
+    allowed: Option<u64>,
+    world: World,
 }
 
 impl State {
@@ -95,10 +90,10 @@ impl State {
 }
 
 impl Tape {
-    pub(crate) fn new(when_idle: WhenIdle, at_end: AtEnd, symbols: Vec<String>) -> Self {
-        let truth = Truth { symbols: symbols.into_iter().map(|symbol| (symbol, Vec::new())).collect() };
-        let state = Mutex::new(State { truth, ..State::default() });
-        Self { when_idle, at_end, state, printed: Notify::new(), moved: Notify::new() }
+    /// With `stepped`, no trade happens until [`allow`](Self::allow) says so.
+    pub(crate) fn new(when_idle: WhenIdle, at_end: AtEnd, stepped: bool, world: World, now_ms: u64) -> Self {
+        let state = State { world, now_ms, allowed: stepped.then_some(0), ..State::default() };
+        Self { when_idle, at_end, state: Mutex::new(state), printed: Notify::new(), moved: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,12 +107,14 @@ impl Tape {
         let mut waited = false;
         loop {
             let moved = self.moved.notified();
-            let room = match self.when_idle {
-                WhenIdle::RunOn => true,
-                WhenIdle::Pause => {
-                    let state = self.lock();
-                    state.slowest().is_some_and(|slowest| state.end() - slowest < MOST_AHEAD as u64)
-                }
+            let room = {
+                let mut state = self.lock();
+                let listened = match self.when_idle {
+                    WhenIdle::RunOn => true,
+                    WhenIdle::Pause => state.slowest().is_some_and(|slowest| state.end() - slowest < MOST_AHEAD as u64),
+                };
+                state.waiting = None;
+                listened && state.allowed != Some(0)
             };
             if room {
                 return waited;
@@ -127,15 +124,24 @@ impl Tape {
         }
     }
 
-    pub(crate) fn push(&self, tick: Tick) {
+    /// The market waits for this exchange time; meanwhile its clock runs.
+    pub(crate) fn wait_until(&self, due_ms: u64, speed: f64) {
+        self.lock().waiting = Some((Instant::now(), due_ms, speed));
+    }
+
+    /// Lets the next message happen and writes it down; `at_ms` is when it was due.
+    pub(crate) fn print(&self, market: &mut Market, at_ms: u64) {
         {
             let mut state = self.lock();
-            state.now_ms = tick.at_ms;
+            let state = &mut *state;
+            (state.now_ms, state.waiting) = (state.now_ms.max(at_ms), None);
+            let Some(tick) = market.next(&mut state.world) else { return };
             let mut place = 0;
-            if let Some((symbol, trade)) = &tick.trade {
-                let trades = state.truth.symbols.entry(symbol.to_string()).or_default();
-                place = trades.len();
-                trades.push((*trade, false));
+            if let Kind::Trade(trade, _) = tick.kind {
+                let record = &mut state.world.truth.records[tick.symbol];
+                place = record.trades.len();
+                record.trades.push((trade, false));
+                state.allowed = state.allowed.map(|allowed| allowed.saturating_sub(1));
             }
             state.ticks.push_back(Printed { tick, place });
             state.forget(self.when_idle);
@@ -176,13 +182,21 @@ impl Tape {
         self.moved.notify_waiters();
     }
 
-    /// Moves a session back by so many messages, as far as they are kept.
-    pub(crate) fn rewind(&self, session: u64, messages: u64) {
+    /// Moves a session back by so many trades, as far as they are kept.
+    pub(crate) fn rewind(&self, session: u64, trades: u64) {
         let mut state = self.lock();
-        let first = state.first;
-        if let Some(cursor) = state.cursors.get_mut(&session) {
-            *cursor = cursor.saturating_sub(messages).max(first);
-        }
+        let Some(cursor) = state.cursors.get(&session).copied() else { return };
+        let behind = usize::try_from(cursor.saturating_sub(state.first)).unwrap_or(usize::MAX);
+        let is_trade = |printed: &&Printed| matches!(printed.tick.kind, Kind::Trade(..));
+        let kept = state.ticks.iter().take(behind).rev();
+        let mut left = trades;
+        let back = kept.take_while(|printed| {
+            let more = left > 0;
+            left -= u64::from(more && is_trade(printed));
+            more
+        });
+        let back = back.count() as u64;
+        state.cursors.insert(session, cursor - back);
     }
 
     /// What comes after the session's cursor, once there is something. For a session that does not listen it never completes.
@@ -201,7 +215,7 @@ impl Tape {
         let cursor = *state.cursors.get(&session)?;
         let Some(skip) = cursor.checked_sub(state.first) else { return Some(Next::TooSlow) };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let ticks: Vec<Tick> = state.ticks.iter().skip(skip).take(BATCH).map(|printed| printed.tick.clone()).collect();
+        let ticks: Vec<Printed> = state.ticks.iter().skip(skip).take(BATCH).cloned().collect();
         if !ticks.is_empty() {
             let after = cursor + ticks.len() as u64;
             return Some(Next::Send(ticks, after));
@@ -209,27 +223,29 @@ impl Tape {
         (state.ended && self.at_end == AtEnd::Close).then_some(Next::Close)
     }
 
-    /// The session has written everything before `after` that `wants` says it listens to.
-    pub(crate) fn wrote(&self, session: u64, after: u64, wants: impl Fn(&str) -> bool) {
+    /// The session is done with everything before `after`, and has written these trades: symbol and place.
+    pub(crate) fn wrote(&self, session: u64, after: u64, trades: &[(usize, usize)]) {
         {
             let mut state = self.lock();
             let state = &mut *state;
-            let Some(cursor) = state.cursors.get_mut(&session) else { return };
-            let range = std::mem::replace(cursor, after)..after;
-            for number in range {
-                let at = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
-                let Some(Printed { tick, place }) = at.and_then(|at| state.ticks.get(at)) else { continue };
-                if let Some((symbol, _)) = &tick.trade
-                    && wants(&tick.stream)
-                    && let Some(entry) =
-                        state.truth.symbols.get_mut(&**symbol).and_then(|trades| trades.get_mut(*place))
-                {
-                    entry.1 = true;
+            if let Some(cursor) = state.cursors.get_mut(&session) {
+                *cursor = after;
+            }
+            for (symbol, place) in trades {
+                let record = &mut state.world.truth.records[*symbol];
+                if let Some((_, sent)) = record.trades.get_mut(*place) {
+                    record.sent += usize::from(!std::mem::replace(sent, true));
                 }
             }
             state.forget(self.when_idle);
         }
         self.moved.notify_waiters();
+    }
+
+    /// The session has written trades that it had held back.
+    pub(crate) fn sent_late(&self, session: u64, trades: &[(usize, usize)]) {
+        let cursor = self.lock().cursors.get(&session).copied();
+        self.wrote(session, cursor.unwrap_or_default(), trades);
     }
 
     // ---- for those who look ----
@@ -240,16 +256,49 @@ impl Tape {
     }
 
     pub(crate) fn truth(&self) -> Truth {
-        self.lock().truth.clone()
+        self.lock().world.truth.clone()
     }
 
-    /// Runs `read` on the truth without copying it.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Truth) -> T) -> T {
-        read(&self.lock().truth)
+    /// Runs `read` on everything there is to know without copying it.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        read(&self.lock().world)
     }
 
-    /// The time of the last message; 0 before the first.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.lock().world);
+    }
+
+    /// How many trades have happened.
+    pub(crate) fn trades(&self) -> usize {
+        self.read(|world| world.truth.records.iter().map(|record| record.trades.len()).sum())
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// Lets so many more trades happen where that is up to somebody.
+    pub(crate) fn allow(&self, trades: u64) {
+        {
+            let mut state = self.lock();
+            state.allowed = state.allowed.map(|allowed| allowed + trades);
+        }
+        self.moved.notify_waiters();
+    }
+
+    /// Completes when a message has been printed after this call.
+    pub(crate) fn printed(&self) -> impl Future<Output = ()> + '_ {
+        self.printed.notified()
+    }
+
+    /// The time of the exchange. It stands still with the market.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.lock().now_ms
+        let state = self.lock();
+        let Some((since, due_ms, speed)) = state.waiting else { return state.now_ms };
+        let left = due_ms.saturating_sub(state.now_ms) as f64;
+        let passed = (since.elapsed().as_secs_f64() * 1000.0 * speed).min(left);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and what is left")]
+        let passed = passed as u64;
+        state.now_ms + passed
     }
 }

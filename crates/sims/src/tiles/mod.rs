@@ -61,7 +61,6 @@ mod route;
 mod script;
 mod serve;
 mod tile;
-mod tls;
 mod which;
 mod world;
 
@@ -78,7 +77,6 @@ pub use self::{
         At, Connections, Cut, Delay, Encoding, Fault, Framing, How, Limit, Payload, RetryAfter, Rule, Script, Site, To,
     },
     tile::{DEEPEST, Format, NoTile, Tile},
-    tls::CERTIFICATE,
     which::Which,
     world::{Absence, Content, Truth, World},
 };
@@ -86,6 +84,7 @@ use self::{
     desk::Desk,
     serve::{Host, Port},
 };
+pub use crate::tls::CERTIFICATE;
 
 /// Longer than connections are given to end.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -150,7 +149,7 @@ impl Origin {
         let addresses = [ports[0].at(), ports[1].at()];
         let scheme = if config.tls { "https" } else { "http" };
         let bases = addresses.map(|at| format!("{scheme}://{at}"));
-        let tls = config.tls.then(|| tls::acceptor(config.http2)).transpose()?;
+        let tls = config.tls.then(|| crate::tls::acceptor(config.http2)).transpose()?;
         let desk = Arc::new(Desk::new(config.world, config.caching, config.clock_skew, config.script, bases));
 
         let (stop, stopping) = watch::channel(false);

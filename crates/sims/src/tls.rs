@@ -13,8 +13,8 @@ use tokio_rustls::{
 
 /// The certificate that an origin shows, as PEM: self-signed, for `localhost`, `127.0.0.1`, `127.0.0.2` and `::1`, until 2125. A
 /// client that is to trust the origin is given it as a root. Its key is public, so it is worth nothing anywhere else.
-pub const CERTIFICATE: &str = include_str!("../../fixtures/localhost-certificate.pem");
-const KEY: &str = include_str!("../../fixtures/localhost-key.pem");
+pub const CERTIFICATE: &str = include_str!("../fixtures/localhost-certificate.pem");
+const KEY: &str = include_str!("../fixtures/localhost-key.pem");
 
 pub(crate) fn acceptor(http2: bool) -> io::Result<TlsAcceptor> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(CERTIFICATE.as_bytes()).collect();
