@@ -71,7 +71,7 @@ fn arguments() -> Command {
              \n\
              A script (--script, --fault) says what goes wrong; sentences end with a line or a `;`, times are milliseconds:\n\
              \x20 seed 7\n\
-             \x20 socket NUMBERS [after N] [every N] [chance P] FAULT\n\
+             \x20 socket NUMBERS [of STREAM] [after N] [every N] [chance P] FAULT\n\
              \x20   half-open | refuse STATUS | drop | close CODE | freeze | silence | deaf | shutdown MS | ping |\n\
              \x20   skip N | repeat N | late N | garble | split BYTES | fragment FRAMES\n\
              \x20 request PATH NUMBERS [every N] [chance P] FAULT\n\
@@ -79,7 +79,7 @@ fn arguments() -> Command {
              \x20   hang | skew MS\n\
              \x20 market SYMBOL after TRADES hole TRADES\n\
              \x20 market SYMBOL after TRADES halt MS\n\
-             NUMBERS of connections or requests: *, 3, 3..5 or 3..; PATH: * or how it ends, such as depth.",
+             NUMBERS of connections or requests: *, 3, 3..5 or 3..; PATH: * or how it ends, such as depth; STREAM: how it ends.",
         )
         .args([
             option("ws", "ADDR", "Where the WebSocket listens; port 0 picks one").default_value("127.0.0.1:0").value_parser(value_parser!(SocketAddr)),

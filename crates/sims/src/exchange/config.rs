@@ -84,7 +84,7 @@ pub enum AtEnd {
 pub enum WhenIdle {
     /// Time stands still, and runs no further ahead of the slowest listener than 1024 messages.
     Pause,
-    /// Time goes on, and so do the trades. A listener that falls 65,536 messages behind is disconnected (1008).
+    /// Time goes on, and so do the trades. A listener that falls [`Limits::behind`] messages behind is disconnected (1008).
     RunOn,
 }
 
@@ -99,6 +99,8 @@ pub struct Limits {
     pub connect_window: Duration,
     /// How many streams one connection may listen to.
     pub streams: usize,
+    /// How many messages a listener may be behind in a market that [runs on](WhenIdle::RunOn). One more, and it is closed (1008).
+    pub behind: u64,
     /// How often a connection is sent a ping with a payload.
     pub ping_every: Duration,
     /// How long a client may take to answer one with the same payload before it is closed (1008). A pong with another payload while
@@ -117,13 +119,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Binance's, as of July 2026. How many requests may ignore a 429 is not documented; here it is ten.
+    /// Binance's, as of July 2026. Not documented are how many requests may ignore a 429, here ten, and how far a listener may be
+    /// behind, here 65,536 messages.
     fn default() -> Self {
         Self {
             messages_per_second: 5,
             connects: 300,
             connect_window: Duration::from_secs(300),
             streams: 1024,
+            behind: 65_536,
             ping_every: Duration::from_secs(20),
             pong_within: Duration::from_secs(60),
             lifetime: Duration::from_secs(24 * 3600),

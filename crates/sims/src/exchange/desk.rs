@@ -2,12 +2,16 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    future::Future,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
     Limits, Log, Offence, RequestFault, Rule, Script, SocketFault, random::Random, tape::Tape, weight::Weights,
@@ -22,6 +26,8 @@ pub(crate) struct Desk {
     pub(crate) symbols: Vec<String>,
     state: Mutex<State>,
     pub(crate) orders: watch::Sender<Order>,
+    /// Woken when something was written to the log.
+    written: Notify,
 }
 
 /// What all connections are told.
@@ -75,7 +81,15 @@ impl Desk {
             weights: Weights::new(&limits),
             log: Log::default(),
         };
-        Self { tape, limits, garble_every, symbols, state: Mutex::new(state), orders: watch::Sender::default() }
+        Self {
+            tape,
+            limits,
+            garble_every,
+            symbols,
+            state: Mutex::new(state),
+            orders: watch::Sender::default(),
+            written: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,21 +120,33 @@ impl Desk {
         self.lock().log.clone()
     }
 
+    pub(crate) fn read_log<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
+        read(&self.lock().log)
+    }
+
+    /// Completes when something was written after this call.
+    pub(crate) fn written(&self) -> impl Future<Output = ()> + '_ {
+        self.written.notified()
+    }
+
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Log)) {
+        write(&mut self.lock().log);
+        self.written.notify_waiters();
+    }
+
     pub(crate) fn struck(&self, fault: &'static str) {
-        *self.lock().log.struck.entry(fault).or_default() += 1;
+        self.note(|log| *log.struck.entry(fault).or_default() += 1);
     }
 
     pub(crate) fn offence(&self, offence: Offence) {
-        self.lock().log.offences.push(offence);
-    }
-
-    pub(crate) fn pong(&self) {
-        self.lock().log.pongs += 1;
+        self.note(|log| log.offences.push(offence));
     }
 
     /// A connection begins.
     pub(crate) fn connect(&self, from: IpAddr) -> Fate {
         let mut state = self.lock();
+        // Whoever is woken waits for the lock.
+        self.written.notify_waiters();
         let state = &mut *state;
         state.log.connects += 1;
         state.connections += 1;
@@ -153,13 +179,13 @@ impl Desk {
     /// What strikes a request; the first fault and the delay before it.
     pub(crate) fn strike(&self, path: &str) -> (Duration, Option<RequestFault>) {
         let mut state = self.lock();
+        self.written.notify_waiters();
         let State { script, random, requests, log, .. } = &mut *state;
         let number = requests.entry(path.to_owned()).or_default();
         *number += 1;
         let mut delay = Duration::ZERO;
         for rule in &script.requests {
-            let is_meant = rule.path.as_deref().is_none_or(|end| path.ends_with(end));
-            if !is_meant || !rule.strikes_request(*number, random) {
+            if !rule.strikes_request(*number, path, random) {
                 continue;
             }
             *log.struck.entry(rule.fault.name()).or_default() += 1;
@@ -171,9 +197,7 @@ impl Desk {
         (delay, None)
     }
 
-    pub(crate) fn weights<T>(&self, with: impl FnOnce(&mut Weights, &mut Log) -> T) -> T {
-        let mut state = self.lock();
-        let State { weights, log, .. } = &mut *state;
-        with(weights, log)
+    pub(crate) fn weights<T>(&self, with: impl FnOnce(&mut Weights) -> T) -> T {
+        with(&mut self.lock().weights)
     }
 }

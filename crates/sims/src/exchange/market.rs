@@ -74,6 +74,13 @@ pub(crate) enum Market {
 impl Market {
     pub(crate) fn new(config: &Config) -> io::Result<(Self, World)> {
         let events = config.script.market.clone();
+        let traded = |symbol: &String| match &config.source {
+            Source::Recording { .. } => false,
+            Source::Generated(generated) => generated.symbols.contains(symbol),
+        };
+        if let Some(event) = events.iter().find(|event| !traded(&event.symbol)) {
+            return Err(invalid(format!("script: market {}: no such symbol is generated here", event.symbol)));
+        }
         Ok(match &config.source {
             Source::Recording { looped } => {
                 let replay = Replay::new(*looped, config.start_ms);

@@ -135,7 +135,7 @@ impl Exchange {
 
         let symbols = world.truth.records.iter().map(|record| record.symbol.clone()).collect();
         let begins_ms = market.due_ms().unwrap_or_default();
-        let tape = Arc::new(Tape::new(config.when_idle, config.at_end, config.stepped, world, begins_ms));
+        let tape = Arc::new(Tape::new(&config, world, begins_ms));
         let desk = Desk::new(Arc::clone(&tape), symbols, config.limits, config.garble_every, config.script);
         let desk = Arc::new(desk);
         let (stop, stopping) = watch::channel(false);
@@ -182,6 +182,21 @@ impl Exchange {
     /// What clients did so far, and what was done to them.
     pub fn log(&self) -> Log {
         self.desk.log()
+    }
+
+    /// Completes when `enough` finds what it looks for in the log; it is asked again whenever something was written, and has to
+    /// answer soon: everybody waits for it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn until_log(&self, mut enough: impl FnMut(&Log) -> bool) {
+        loop {
+            let written = self.desk.written();
+            if self.desk.read_log(&mut enough) {
+                return;
+            }
+            written.await;
+        }
     }
 
     /// The time of the exchange, in milliseconds since 1970.

@@ -53,10 +53,10 @@ impl Outbox {
     }
 
     /// The faults that strike before, or with, the next message.
-    pub(crate) fn strikes(&mut self) -> Vec<SocketFault> {
+    pub(crate) fn strikes(&mut self, stream: &str) -> Vec<SocketFault> {
         self.messages += 1;
         let Self { number, messages, random, .. } = self;
-        let strikes = self.rules.iter().filter(|rule| rule.strikes_message(*number, *messages, random));
+        let strikes = self.rules.iter().filter(|rule| rule.strikes_message(*number, *messages, stream, random));
         strikes.map(|rule| rule.fault).collect()
     }
 

@@ -23,7 +23,7 @@ impl std::error::Error for ScriptError {}
 ///
 /// ```text
 /// seed 7
-/// socket NUMBERS [after N] [every N] [chance P] FAULT
+/// socket NUMBERS [of STREAM] [after N] [every N] [chance P] FAULT
 ///     half-open | refuse STATUS | drop | close CODE | freeze | silence | deaf | shutdown MS | ping |
 ///     skip N | repeat N | late N | garble | split BYTES | fragment FRAMES
 /// request PATH NUMBERS [every N] [chance P] FAULT
@@ -32,7 +32,7 @@ impl std::error::Error for ScriptError {}
 /// market SYMBOL after TRADES halt MS
 /// ```
 ///
-/// NUMBERS is `*`, `3`, `3..5` or `3..`; PATH is `*` or how the path ends, such as `depth`.
+/// NUMBERS is `*`, `3`, `3..5` or `3..`; PATH is `*` or how the path ends, such as `depth`; STREAM is how its name ends, such as `@depth`.
 impl FromStr for Script {
     type Err = ScriptError;
 
@@ -89,8 +89,8 @@ fn read(script: &mut Script, words: &mut Words<'_>) -> Result<(), String> {
 }
 
 fn with<F>(rule: Rule<()>, fault: F) -> Rule<F> {
-    let Rule { numbers, path, after, every, chance, fault: () } = rule;
-    Rule { numbers, path, after, every, chance, fault }
+    let Rule { numbers, of, after, every, chance, fault: () } = rule;
+    Rule { numbers, of, after, every, chance, fault }
 }
 
 fn socket(words: &mut Words<'_>) -> Result<SocketFault, String> {
@@ -176,10 +176,12 @@ impl<'a> Words<'a> {
         range.ok_or_else(|| format!("{word:?}: expected *, 3, 3..5 or 3.."))
     }
 
-    fn conditions(&mut self, numbers: RangeInclusive<u64>, path: Option<String>) -> Result<Rule<()>, String> {
-        let mut rule = Rule { numbers, path, ..Rule::new(()) };
+    fn conditions(&mut self, numbers: RangeInclusive<u64>, of: Option<String>) -> Result<Rule<()>, String> {
+        let mut rule = Rule { numbers, of, ..Rule::new(()) };
         loop {
-            if self.take("after") {
+            if self.take("of") {
+                rule.of = Some(self.next("the end of a stream's name")?.to_owned());
+            } else if self.take("after") {
                 rule.after = Some(self.number("how many messages")?);
             } else if self.take("every") {
                 let every: u64 = self.number("a number")?;
@@ -210,6 +212,7 @@ mod tests {
             seed 3            # for chances
             socket 1 after 500 drop; socket 2..5 after 100 every 10 skip 3
             socket * chance 0.25 shutdown 1500
+            socket 3 of @depth late 40
             request depth 1..2 stale
             request * 3.. every 2 status 429 retry 2
             market AAA after 500 hole 20; market AAA after 600 halt 5000
@@ -221,7 +224,8 @@ mod tests {
             .socket(Rule::new(SocketFault::Drop).number(1).after(500))
             .socket(Rule::new(SocketFault::Skip(3)).numbers(2..=5).after(100).every(10))
             .socket(Rule::new(SocketFault::Shutdown(Duration::from_millis(1500))).chance(0.25))
-            .request(Rule::new(RequestFault::Stale).path("depth").numbers(1..=2))
+            .socket(Rule::new(SocketFault::Late(40)).number(3).of("@depth"))
+            .request(Rule::new(RequestFault::Stale).of("depth").numbers(1..=2))
             .request(Rule::new(RequestFault::Status(429, Some(2))).numbers(3..=u64::MAX).every(2))
             .event("AAA", 500, Happening::Hole(20))
             .event("AAA", 600, Happening::Halt(5000));

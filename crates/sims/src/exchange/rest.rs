@@ -92,14 +92,14 @@ impl Desk {
             return Ok(reply(StatusCode::OK, body));
         }
         let weight = answers::weight(path, &query);
-        let (verdict, offence) = self.weights(|weights, _| weights.ask(from, weight, Instant::now()));
+        let (verdict, offence) = self.weights(|weights| weights.ask(from, weight, Instant::now()));
         if let Some(offence) = offence {
             self.offence(offence);
         }
         let (delay, fault) = self.strike(path);
         let note = |status: u16| {
             let asked = Asked { what: what.clone(), status, weight };
-            self.weights(|_, log| log.requests.push(asked));
+            self.note(|log| log.requests.push(asked));
         };
         if !delay.is_zero() {
             sleep(delay).await;
@@ -117,13 +117,13 @@ impl Desk {
                 std::future::pending().await
             }
             (_, Some(RequestFault::Ban(time))) => {
-                self.weights(|weights, _| weights.told_to_wait(from, Instant::now() + time, true));
+                self.weights(|weights| weights.told_to_wait(from, Instant::now() + time, true));
                 self.banned(time)
             }
             (_, Some(RequestFault::Status(code, retry))) => {
                 if let Some(seconds) = retry.filter(|_| code == 429 || code == 418) {
                     let until = Instant::now() + Duration::from_secs(seconds);
-                    self.weights(|weights, _| weights.told_to_wait(from, until, code == 418));
+                    self.weights(|weights| weights.told_to_wait(from, until, code == 418));
                 }
                 self.refused(code, retry)
             }

@@ -10,7 +10,7 @@ use super::random::Random;
 /// # use sims::exchange::{RequestFault, Rule, Script, SocketFault};
 /// let by_hand = Script::new(7)
 ///     .socket(Rule::new(SocketFault::Close(1008)).number(2).after(100))
-///     .request(Rule::new(RequestFault::Stale).path("depth").numbers(1..=2));
+///     .request(Rule::new(RequestFault::Stale).of("depth").numbers(1..=2));
 /// let by_text = "seed 7; socket 2 after 100 close 1008; request depth 1..2 stale".parse();
 ///
 /// assert_eq!(by_text, Ok(by_hand));
@@ -32,8 +32,8 @@ pub struct Script {
 pub struct Rule<F> {
     /// Connections, or requests, with these numbers, counted from 1 since the script began; requests are counted for each path.
     pub numbers: RangeInclusive<u64>,
-    /// Requests whose path ends with this; `None`: all.
-    pub path: Option<String>,
+    /// Requests whose path ends with this, or messages whose stream's name does; `None`: all.
+    pub of: Option<String>,
     /// After so many messages on the connection. Without [`every`](Self::every) and [`chance`](Self::chance): once, right then.
     pub after: Option<u64>,
     /// Before every n-th message on the connection from then on, or for every n-th request.
@@ -47,7 +47,7 @@ pub struct Rule<F> {
 impl<F> Rule<F> {
     /// A fault that always strikes.
     pub fn new(fault: F) -> Self {
-        Self { numbers: 1..=u64::MAX, path: None, after: None, every: None, chance: None, fault }
+        Self { numbers: 1..=u64::MAX, of: None, after: None, every: None, chance: None, fault }
     }
 
     /// Only this connection or request, counted from 1.
@@ -61,9 +61,9 @@ impl<F> Rule<F> {
         self
     }
 
-    /// Only requests whose path ends so, such as `depth`.
-    pub fn path(mut self, path: &str) -> Self {
-        self.path = Some(path.to_owned());
+    /// Only requests whose path ends so, such as `depth`, or messages whose stream's name does, such as `@aggTrade`.
+    pub fn of(mut self, end: &str) -> Self {
+        self.of = Some(end.to_owned());
         self
     }
 
@@ -85,10 +85,10 @@ impl<F> Rule<F> {
         self
     }
 
-    /// Whether it strikes before the `message`-th message (from 1) of the `number`-th connection.
-    pub(crate) fn strikes_message(&self, number: u64, message: u64, random: &mut Random) -> bool {
+    /// Whether it strikes before the `message`-th message (from 1) of the `number`-th connection, which is one of this stream.
+    pub(crate) fn strikes_message(&self, number: u64, message: u64, stream: &str, random: &mut Random) -> bool {
         let after = self.after.unwrap_or(0);
-        if !self.numbers.contains(&number) || message <= after {
+        if !self.numbers.contains(&number) || message <= after || !self.is_of(stream) {
             return false;
         }
         if self.after.is_some() && self.every.is_none() && self.chance.is_none() {
@@ -102,9 +102,13 @@ impl<F> Rule<F> {
         self.numbers.contains(&number) && self.chance.is_none_or(|chance| random.chance(chance))
     }
 
-    /// Whether it strikes the `number`-th request (from 1).
-    pub(crate) fn strikes_request(&self, number: u64, random: &mut Random) -> bool {
-        self.numbers.contains(&number) && self.often(number, random)
+    /// Whether it strikes the `number`-th request (from 1) for this path.
+    pub(crate) fn strikes_request(&self, number: u64, path: &str, random: &mut Random) -> bool {
+        self.numbers.contains(&number) && self.is_of(path) && self.often(number, random)
+    }
+
+    fn is_of(&self, name: &str) -> bool {
+        self.of.as_deref().is_none_or(|end| name.ends_with(end))
     }
 
     fn often(&self, count: u64, random: &mut Random) -> bool {

@@ -175,7 +175,7 @@ impl Session {
                 self.socket.send(Message::text(answer)).await?;
             }
             Message::Pong(payload) => match self.client.pong(&payload) {
-                Some(true) => self.desk.pong(),
+                Some(true) => self.desk.note(|log| log.pongs += 1),
                 Some(false) => {
                     self.offend(Offence::WrongPong).await?;
                     return Ok(Flow::Over);
@@ -214,7 +214,7 @@ impl Session {
         for (at, Printed { tick, place }) in ticks.iter().enumerate() {
             self.wants.write(tick, &self.desk.tape, &mut messages);
             for out in messages.drain(..) {
-                let strikes = self.outbox.strikes();
+                let strikes = self.outbox.strikes(&out.stream);
                 for fault in &strikes {
                     self.desk.struck(fault.name());
                 }

@@ -9,14 +9,12 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    AtEnd, Truth, WhenIdle,
+    AtEnd, Config, Truth, WhenIdle,
     market::{Kind, Market, Tick, World},
 };
 
 /// How far the market may run ahead of its slowest listener when it waits for them.
 const MOST_AHEAD: usize = 1024;
-/// How many messages are kept for a slow listener when it does not.
-const MOST_KEPT: usize = 65_536;
 /// How many messages are kept behind the slowest listener, to be sent again.
 const KEPT_BEHIND: u64 = 1024;
 /// How many messages a session writes before it looks for the client's close frame again.
@@ -60,6 +58,8 @@ struct State {
     /// The number of the next message of every listener, by session.
     cursors: BTreeMap<u64, u64>,
     sessions: u64,
+    /// How many messages are kept for a slow listener when the market does not wait for it.
+    most_behind: u64,
     ended: bool,
     now_ms: u64,
     /// What the market is waiting for: since when, until what exchange time, how fast.
@@ -81,7 +81,7 @@ impl State {
     fn forget(&mut self, when_idle: WhenIdle) {
         let keep = match when_idle {
             WhenIdle::Pause => self.slowest().unwrap_or(self.resume).saturating_sub(KEPT_BEHIND),
-            WhenIdle::RunOn => self.end().saturating_sub(MOST_KEPT as u64),
+            WhenIdle::RunOn => self.end().saturating_sub(self.most_behind),
         };
         while self.first < keep && self.ticks.pop_front().is_some() {
             self.first += 1;
@@ -90,10 +90,22 @@ impl State {
 }
 
 impl Tape {
-    /// With `stepped`, no trade happens until [`allow`](Self::allow) says so.
-    pub(crate) fn new(when_idle: WhenIdle, at_end: AtEnd, stepped: bool, world: World, now_ms: u64) -> Self {
-        let state = State { world, now_ms, allowed: stepped.then_some(0), ..State::default() };
-        Self { when_idle, at_end, state: Mutex::new(state), printed: Notify::new(), moved: Notify::new() }
+    /// A tape of this world, whose time is `now_ms`.
+    pub(crate) fn new(config: &Config, world: World, now_ms: u64) -> Self {
+        let state = State {
+            world,
+            now_ms,
+            most_behind: config.limits.behind,
+            allowed: config.stepped.then_some(0),
+            ..State::default()
+        };
+        Self {
+            when_idle: config.when_idle,
+            at_end: config.at_end,
+            state: Mutex::new(state),
+            printed: Notify::new(),
+            moved: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 //! What a client listens to, and the messages that this makes of what happens.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -31,11 +31,12 @@ struct Made {
     singles: bool,
     ticker: bool,
     /// Name, number of prices, whether each 100 ms.
-    partial: Vec<(String, usize, bool)>,
+    partial: Vec<(Arc<str>, usize, bool)>,
 }
 
 /// A message, and whether it is an aggregate: the only one that counts as a trade that was sent.
 pub(crate) struct Out {
+    pub(crate) stream: Arc<str>,
     pub(crate) text: String,
     pub(crate) is_trade: bool,
 }
@@ -77,7 +78,8 @@ impl Wants {
             let partial = partial
                 .map(|(levels, fast)| (format!("depth{levels}{}", if fast { "@100ms" } else { "" }), levels, fast));
             let partial = partial.filter(|(name, ..)| wants(name));
-            made.partial = partial.map(|(name, levels, fast)| (format!("{lower}@{name}"), levels, fast)).collect();
+            made.partial =
+                partial.map(|(name, levels, fast)| (format!("{lower}@{name}").into(), levels, fast)).collect();
         }
     }
 
@@ -90,14 +92,14 @@ impl Wants {
         let made = &self.made[tick.symbol];
         let is_trade = matches!(tick.kind, Kind::Trade(..));
         if if is_trade { made.aggregates } else { self.streams.contains(&*tick.stream) } {
-            out.push(Out { text: self.wrap(&tick.stream, &tick.data), is_trade });
+            out.push(self.out(&tick.stream, &tick.data, is_trade));
         }
         match tick.kind {
             Kind::Trade(trade, best) => {
                 let lower = || made.symbol.to_ascii_lowercase();
                 for single in trade.singles().filter(|_| made.singles) {
                     let data = single.to_event(&made.symbol, tick.at_ms + 1);
-                    out.push(Out { text: self.wrap(&format!("{}@trade", lower()), &data), is_trade: false });
+                    out.push(self.out(&format!("{}@trade", lower()).into(), &data, false));
                 }
                 if let Some(best) = best.filter(|_| made.ticker) {
                     let [bid, bids, ask, asks] = [best.bid.0, best.bid.1, best.ask.0, best.ask.1].map(decimal);
@@ -105,18 +107,22 @@ impl Wants {
                         r#"{{"u":{},"s":"{}","b":"{bid}","B":"{bids}","a":"{ask}","A":"{asks}"}}"#,
                         best.id, made.symbol
                     );
-                    out.push(Out { text: self.wrap(&format!("{}@bookTicker", lower()), &data), is_trade: false });
+                    out.push(self.out(&format!("{}@bookTicker", lower()).into(), &data, false));
                 }
             }
             Kind::Diff | Kind::SlowDiff => {
                 let fast = tick.kind == Kind::Diff;
                 for (stream, levels, _) in made.partial.iter().filter(|partial| partial.2 == fast) {
                     let data = tape.read(|world| world.books[tick.symbol].now.to_rest(*levels));
-                    out.push(Out { text: self.wrap(stream, &data), is_trade: false });
+                    out.push(self.out(stream, &data, false));
                 }
             }
             Kind::Other => {}
         }
+    }
+
+    fn out(&self, stream: &Arc<str>, data: &str, is_trade: bool) -> Out {
+        Out { stream: Arc::clone(stream), text: self.wrap(stream, data), is_trade }
     }
 
     pub(crate) fn shutdown(&self, at_ms: u64) -> String {

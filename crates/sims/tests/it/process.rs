@@ -16,12 +16,12 @@ struct Program {
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tile-sim"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::run(env!("CARGO_BIN_EXE_tile-sim"), arguments)
+    }
+
+    fn run(program: &str, arguments: &[&str]) -> Self {
+        let mut child =
+            Command::new(program).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self { child, out }
     }
@@ -99,4 +99,41 @@ fn tile_sim_over_tls_writes_its_certificate_and_refuses_a_script_it_does_not_und
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(78), "{text}");
     assert!(text.contains("script.rules[0].fault.oops: there is no such fault"), "{text}");
+}
+
+#[test]
+fn exchange_sim_says_where_it_listens_obeys_its_script_and_stops_with_status_0() {
+    let script = ["--fault", "seed 3; request time 1 status 503", "--fault", "request ping 1 status 429 retry 7"];
+    let arguments = [&["--generate", "1", "--rate", "300000", "--book-levels", "50", "--limits"][..], &script].concat();
+    let mut program = Program::run(env!("CARGO_BIN_EXE_exchange-sim"), &arguments);
+
+    assert!(program.line().starts_with("ws://127.0.0.1:"));
+    let line = program.line();
+    let address = line.strip_prefix("http://").unwrap_or_else(|| panic!("{line}")).to_owned();
+    assert!(get(&address, "/api/v3/time").starts_with(b"HTTP/1.1 503 "));
+    assert!(get(&address, "/api/v3/ping").starts_with(b"HTTP/1.1 429 "));
+    let log = String::from_utf8(get(&address, "/truth/log")).unwrap();
+    assert!(log.contains(r#""struck":{"status":2}"#), "{log}");
+
+    assert_eq!(program.terminate(), Some(0));
+    assert_eq!(program.line(), "0 trades sent");
+    assert_eq!(program.line(), "0 connections, 2 requests, 2 faults struck, 0 offences by clients");
+}
+
+#[test]
+fn exchange_sim_over_tls_writes_its_certificate_and_refuses_a_script_it_does_not_understand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, script) = (folder.path().join("certificate.pem"), folder.path().join("script"));
+    std::fs::write(&script, "socket 1 after 5 oops\n").unwrap();
+
+    let arguments = ["--tls", "--certificate", certificate.to_str().unwrap()];
+    let mut program = Program::run(env!("CARGO_BIN_EXE_exchange-sim"), &arguments);
+    assert!(program.line().starts_with("wss://127.0.0.1:") && program.line().starts_with("https://127.0.0.1:"));
+    assert_eq!(std::fs::read_to_string(certificate).unwrap(), sims::exchange::CERTIFICATE);
+    assert_eq!(program.terminate(), Some(0));
+
+    let output = Command::new(env!("CARGO_BIN_EXE_exchange-sim")).arg("--script").arg(&script).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("\"oops\": there is no such fault for a socket"), "{text}");
 }

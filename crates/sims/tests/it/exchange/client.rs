@@ -6,7 +6,7 @@ use sims::exchange::{Config, Exchange, Generated, Log, Source};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -116,11 +116,6 @@ pub(super) async fn start(count: Option<u64>, script: &str) -> Exchange {
 }
 
 /// Waits for something to be in the log.
-pub(super) async fn logged(exchange: &Exchange, enough: impl Fn(&Log) -> bool) {
-    let seen = async {
-        while !enough(&exchange.log()) {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(PATIENCE, seen).await.unwrap();
+pub(super) async fn logged(exchange: &Exchange, enough: impl FnMut(&Log) -> bool) {
+    timeout(PATIENCE, exchange.until_log(enough)).await.unwrap();
 }

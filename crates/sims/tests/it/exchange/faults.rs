@@ -212,3 +212,21 @@ async fn another_script_counts_from_its_own_beginning() {
 
     assert_eq!(exchange.truth().holes("BTCUSDT").len(), 1);
 }
+
+#[tokio::test]
+async fn one_stream_can_be_late_while_the_others_are_not() {
+    let exchange = start(None, "socket 1 of @depth@100ms late 100").await;
+    let mut socket = connect(exchange.ws, "/stream?streams=btcusdt@aggTrade/btcusdt@depth@100ms").await;
+
+    let mut trades = 0;
+    let (changed_ms, newest_ms) = loop {
+        let message = next_json(&mut socket).await;
+        if message["stream"] == "btcusdt@aggTrade" {
+            trades = message["data"]["T"].as_u64().unwrap();
+        } else {
+            break (message["data"]["E"].as_u64().unwrap(), trades);
+        }
+    };
+
+    assert!(newest_ms > changed_ms + 300, "a change at {changed_ms} came before a trade at {newest_ms}");
+}

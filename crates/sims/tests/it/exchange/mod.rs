@@ -211,6 +211,8 @@ async fn a_wrong_configuration_is_refused_by_name() {
             },
             "rate 0",
         ),
+        (Config { book_levels: 5, ..generated(None) }, "book levels 5"),
+        (Config { script: "market NOPE after 1 hole 1".parse().unwrap(), ..generated(None) }, "market NOPE"),
     ] {
         let error = Exchange::start(config).await.unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
