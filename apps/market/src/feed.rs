@@ -12,19 +12,21 @@ use softstop::{BoxError, Policy, Restart, Result, Scope};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time,
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{self, Error, Message, http::Uri},
+    tungstenite::{
+        self, Error, Message,
+        http::{Uri, uri::Authority},
+    },
 };
 
 use crate::{
     Progress, Skipped, TRADES, Tell,
     count::Input,
-    trade::Trade,
-    wire::{self, Event, Scale},
+    wire::{self, Event},
 };
 
 const ENDED: &str = "the aggregator has ended";
@@ -57,11 +59,26 @@ pub fn tcp() -> Connect {
 /// # Errors
 /// What is wrong with it, and what to type instead.
 pub fn address(text: &str) -> Result<String, String> {
-    let expected = "expected an address without a path, such as ws://127.0.0.1:9443";
+    Ok(format!("ws://{}", authority(text, "ws", "ws://127.0.0.1:9443")?))
+}
+
+/// Reads where the exchange answers requests, such as `http://127.0.0.1:8080`, as host and port.
+///
+/// # Errors
+/// What is wrong with it, and what to type instead.
+pub fn rest_address(text: &str) -> Result<String, String> {
+    let authority = authority(text, "http", "http://127.0.0.1:8080")?;
+    Ok(if authority.port().is_some() { authority.to_string() } else { format!("{authority}:80") })
+}
+
+fn authority(text: &str, scheme: &str, example: &str) -> Result<Authority, String> {
+    let expected = format!("expected an address without a path, such as {example}");
     let uri: Uri = text.parse().map_err(|error| format!("address {text:?}: {error}; {expected}"))?;
     match (uri.scheme_str(), uri.authority(), uri.path_and_query().map_or("/", |path| path.as_str())) {
-        (Some("wss"), ..) => Err(format!("address {text:?}: wss:// (TLS) is not in this version; {expected}")),
-        (Some("ws"), Some(authority), "/") if !authority.host().is_empty() => Ok(format!("ws://{authority}")),
+        (Some(tls @ ("wss" | "https")), ..) => {
+            Err(format!("address {text:?}: {tls}:// (TLS) is not in this version; {expected}"))
+        }
+        (Some(given), Some(authority), "/") if given == scheme && !authority.host().is_empty() => Ok(authority.clone()),
         _ => Err(format!("address {text:?}: {expected}")),
     }
 }
@@ -75,6 +92,8 @@ pub(crate) struct Feed {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) tell: Tell,
     pub(crate) skipped: Arc<Skipped>,
+    /// Counts connections, for who fetches what came before them.
+    pub(crate) connected: watch::Sender<u64>,
 }
 
 impl Feed {
@@ -108,6 +127,7 @@ impl Feed {
         let Some(socket) = scope.until_draining(scope.open("websocket", connect, close)).await else { return Ok(()) };
         let mut socket = socket?;
         (self.tell)(Progress::Connected);
+        self.connected.send_modify(|connections| *connections += 1);
         let received = self.receive(scope, &mut socket).await;
         socket.close().await?;
         received
@@ -160,13 +180,10 @@ impl Feed {
         let skipped = match message {
             Message::Text(text) => match wire::read(&text) {
                 Ok(Event::AggTrade { symbol, trade, .. }) => match self.symbol(&symbol) {
-                    Some(at) => match Trade::read(trade, Scale::default(), false) {
-                        Ok(trade) => {
-                            scope.owe(TRADES, 1);
-                            return Ok(self.inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?);
-                        }
-                        Err(_) => &self.skipped.malformed,
-                    },
+                    Some(at) => {
+                        scope.owe(TRADES, 1);
+                        return Ok(self.inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?);
+                    }
                     None => &self.skipped.ignored,
                 },
                 Ok(Event::Answer { .. }) => return Ok(()),

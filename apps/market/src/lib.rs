@@ -16,12 +16,16 @@
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
 //! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
 
+mod backoff;
 pub mod book;
+mod budget;
 mod chain;
 pub mod config;
 mod count;
 mod feed;
 mod minutes;
+mod refill;
+mod rest;
 mod scale;
 mod store;
 pub mod table;
@@ -33,19 +37,22 @@ use std::{
     collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use softstop::{Dep, Scope, Service};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::{
-    count::Counter,
+    count::{Counter, Need},
     feed::Feed,
+    refill::Refill,
+    rest::Client,
     store::{Order, Writer},
     track::Track,
 };
 pub use self::{
-    feed::{Connect, Connection, address, tcp},
+    feed::{Connect, Connection, address, rest_address, tcp},
     minutes::Level,
     scale::decimal,
     store::{Reader, State, Summary},
@@ -65,7 +72,9 @@ pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
 pub struct Config {
     /// The exchange's WebSocket, as [`address`] gives it.
     pub ws: String,
-    /// How it is reached: [`tcp`], or what a test puts in its place.
+    /// `host:port` of its REST side, as [`rest_address`] gives it; `None`: what is missing is marked and not fetched.
+    pub rest: Option<String>,
+    /// How both are reached: [`tcp`], or what a test puts in its place.
     pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
     pub symbols: BTreeSet<String>,
@@ -73,6 +82,35 @@ pub struct Config {
     pub db: PathBuf,
     /// Where progress goes.
     pub tell: Tell,
+    /// How long things may take: the default, or what a test puts in its place.
+    pub times: Times,
+}
+
+/// How long things may take, and how long to wait before they are tried again.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// To make a connection.
+    pub connect: Duration,
+    /// A request over REST, from the first byte to the last.
+    pub request: Duration,
+    /// The first pause before something is tried again, and the longest.
+    pub retry: (Duration, Duration),
+    /// Before something is asked for again that the exchange refuses, such as a symbol that it does not know.
+    pub rejected: Duration,
+    /// Before what is missing is asked for: it may only be late.
+    pub patience: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(10),
+            retry: (Duration::from_millis(500), Duration::from_secs(30)),
+            rejected: Duration::from_secs(600),
+            patience: Duration::from_millis(200),
+        }
+    }
 }
 
 /// What a person watching wants to know.
@@ -82,6 +120,8 @@ pub enum Progress {
     Connected,
     /// The connection could not be made or broke, and why; it is tried again.
     Disconnected(String),
+    /// What is missing of this symbol could not be asked for, and why; it is tried again.
+    Unfilled(String, String),
     /// A minute is over and on disk.
     Minute(Summary),
     /// Everything is on disk and the file is closed.
@@ -136,19 +176,34 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let symbols: Vec<String> = config.symbols.iter().cloned().collect();
-    let names = symbols.clone();
+    let Config { ws, rest, connect, symbols, tell, times, db: _ } = config;
+    let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
+    let (connected, connections) = watch::channel(0);
+
+    let (names, counted) = (symbols.clone(), Arc::clone(&skipped));
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
         let (inputs, received) = mpsc::channel(CHANNEL);
-        let counter = Counter { symbols: names, tracks, store, order: Order::default() };
+        let (needs, needed) = watch::channel(tracks.iter().map(Need::of).collect());
+        let (order, done) = (Order::default(), Vec::new());
+        let counter = Counter { symbols: names, tracks, store, needs, skipped: counted, order, done };
         let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
         scope.on_stop(async move |_| task.await?.finish().await);
-        Ok(inputs)
+        Ok((inputs, needed))
     });
 
-    service.component("feed", aggregator, async move |scope, inputs| {
-        let Config { ws, connect, tell, .. } = config;
-        Feed { ws, connect, symbols, inputs, tell, skipped }.start(&scope);
+    if let Some(rest) = rest {
+        let (symbols, tell, times) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times));
+        let client = Client::new(rest, Arc::clone(&connect), times.request);
+        service.component("refill", aggregator, async move |scope: Scope, (inputs, needs)| {
+            let refill = Refill { symbols, client, inputs, needs, connected: connections, times, tell };
+            // Dropped by a stop at whatever it waits for: what it had not handed on, the next start asks for again.
+            scope.spawn("fetch", refill.run(scope.clone()));
+            Ok(())
+        });
+    }
+
+    service.component("feed", aggregator, async move |scope, (inputs, _)| {
+        Feed { ws, connect, symbols, inputs, tell, skipped, connected }.start(&scope);
         Ok(())
     });
 }

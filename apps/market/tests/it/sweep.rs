@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use market::{Config, Connection, Level, Progress, Reader, Saved, State, TRADES, service};
+use market::{Config, Connection, Level, Progress, Reader, Saved, State, TRADES, Times, service};
 use softstop::{
     Level as Press, Reason, Report, Result, Service, Status,
     testing::{Fault, Sweep, sweep},
@@ -40,6 +40,8 @@ fn collector(to: &mut Service, manner: Manner, folder: &Path) -> (Seen, Said) {
     };
     let config = Config {
         ws: "ws://memory".into(),
+        rest: None,
+        times: Times::default(),
         connect: Arc::new(connect),
         symbols: script().into_iter().map(|trade| trade.symbol.to_owned()).collect(),
         db: folder.join("m.db"),
@@ -114,7 +116,7 @@ fn table_in(folder: &Path) -> Result<Table> {
     }
     let reader = Reader::open(&db)?;
     for minute in reader.minutes(None, u32::MAX)? {
-        let levels = reader.levels(&minute.symbol, minute.begin_ms)?.into_iter().collect();
+        let levels = crate::levels(&reader, &minute);
         table.insert(
             (minute.symbol, minute.begin_ms),
             Minute { ids: minute.ids, complete: minute.state == State::Complete, levels },
