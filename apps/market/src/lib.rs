@@ -16,17 +16,20 @@
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
 //! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
 
+mod address;
 mod backoff;
 pub mod book;
 mod budget;
 mod chain;
 pub mod config;
+mod connects;
 mod count;
 mod feed;
 mod minutes;
 mod refill;
 mod rest;
 mod scale;
+mod stall;
 mod store;
 pub mod table;
 mod track;
@@ -43,6 +46,14 @@ use std::{
 use softstop::{Dep, Scope, Service};
 use tokio::sync::{mpsc, watch};
 
+pub use self::{
+    address::{address, rest_address},
+    feed::{Connect, Connection, tcp},
+    minutes::Level,
+    scale::decimal,
+    store::{Reader, State, Summary},
+    wire::Scale,
+};
 use self::{
     count::{Counter, Need},
     feed::Feed,
@@ -50,13 +61,6 @@ use self::{
     rest::Client,
     store::{Order, Writer},
     track::Track,
-};
-pub use self::{
-    feed::{Connect, Connection, address, rest_address, tcp},
-    minutes::Level,
-    scale::decimal,
-    store::{Reader, State, Summary},
-    wire::Scale,
 };
 
 /// What is accepted and not on disk yet: the name of the account in the report.
@@ -91,6 +95,15 @@ pub struct Config {
 pub struct Times {
     /// To make a connection.
     pub connect: Duration,
+    /// The first pause before a connection is made again that broke or could not be made, and the longest.
+    pub reconnect: (Duration, Duration),
+    /// A connection as old as this is replaced.
+    pub lifetime: Duration,
+    /// The exchange has gone when nothing has come for so long, not even a ping.
+    pub silence: Duration,
+    /// How long a symbol may be silent before REST is asked whether it is quiet or its stream is dead: as its pauses are long, between
+    /// these two.
+    pub stall: (Duration, Duration),
     /// A request over REST, from the first byte to the last.
     pub request: Duration,
     /// The first pause before something is tried again, and the longest.
@@ -101,10 +114,23 @@ pub struct Times {
     pub patience: Duration,
 }
 
+impl Times {
+    /// How often connections are looked after.
+    fn look(&self) -> Duration {
+        (self.stall.0 / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+}
+
 impl Default for Times {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
+            reconnect: (Duration::from_millis(100), Duration::from_secs(30)),
+            // The exchange closes it after 24 h.
+            lifetime: Duration::from_secs(23 * 3600),
+            // It pings every 20 s.
+            silence: Duration::from_secs(60),
+            stall: (Duration::from_secs(5), Duration::from_secs(60)),
             request: Duration::from_secs(10),
             retry: (Duration::from_millis(500), Duration::from_secs(30)),
             rejected: Duration::from_secs(600),
@@ -120,6 +146,8 @@ pub enum Progress {
     Connected,
     /// The connection could not be made or broke, and why; it is tried again.
     Disconnected(String),
+    /// A new connection is made beside the present one, and why.
+    Replacing(String),
     /// What is missing of this symbol could not be asked for, and why; it is tried again.
     Unfilled(String, String),
     /// A minute is over and on disk.
@@ -179,6 +207,8 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
     let Config { ws, rest, connect, symbols, tell, times, db: _ } = config;
     let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
     let (connected, connections) = watch::channel(0);
+    let (checks, to_check) = mpsc::channel(symbols.len().max(1));
+    let checks = rest.is_some().then_some(checks);
 
     let (names, counted) = (symbols.clone(), Arc::clone(&skipped));
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
@@ -195,7 +225,8 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         let (symbols, tell, times) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times));
         let client = Client::new(rest, Arc::clone(&connect), times.request);
         service.component("refill", aggregator, async move |scope: Scope, (inputs, needs)| {
-            let refill = Refill { symbols, client, inputs, needs, connected: connections, times, tell };
+            let refill =
+                Refill { symbols, client, inputs, needs, connected: connections, checks: to_check, times, tell };
             // Dropped by a stop at whatever it waits for: what it had not handed on, the next start asks for again.
             scope.spawn("fetch", refill.run(scope.clone()));
             Ok(())
@@ -203,7 +234,7 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
     }
 
     service.component("feed", aggregator, async move |scope, (inputs, _)| {
-        Feed { ws, connect, symbols, inputs, tell, skipped, connected }.start(&scope);
+        Feed { ws, connect, symbols, inputs, tell, skipped, connected, checks, times }.start(&scope);
         Ok(())
     });
 }

@@ -97,6 +97,7 @@ fn in_words(progress: &Progress) -> String {
     match progress {
         Progress::Connected => "connected".into(),
         Progress::Disconnected(error) => format!("{error}; trying again"),
+        Progress::Replacing(why) => format!("{why}; making a new one"),
         Progress::Unfilled(symbol, error) => format!("{symbol}: cannot fetch what is missing: {error}; trying again"),
         Progress::Minute(minute) => table::line(minute),
         Progress::Saved(Saved { minutes, trades, known, malformed, ignored }) => {

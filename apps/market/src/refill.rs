@@ -22,6 +22,14 @@ const INFO_WEIGHT: u32 = 20;
 /// So often is asked for what the exchange must have, and has not yet: REST may be behind the stream.
 const EMPTY_PAGES: u32 = 6;
 
+/// Asks whether a silent symbol is quiet.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) symbol: usize,
+    /// Whether there are trades that have not come; `None` where nobody can say.
+    pub(crate) answer: oneshot::Sender<Option<bool>>,
+}
+
 pub(crate) struct Refill {
     pub(crate) symbols: Vec<String>,
     pub(crate) client: Client,
@@ -29,6 +37,7 @@ pub(crate) struct Refill {
     pub(crate) needs: watch::Receiver<Vec<Need>>,
     /// Changes whenever the stream was connected: what came meanwhile may be had before the next trade shows that it is missing.
     pub(crate) connected: watch::Receiver<u64>,
+    pub(crate) checks: mpsc::Receiver<Check>,
     pub(crate) times: Arc<Times>,
     pub(crate) tell: Tell,
 }
@@ -45,6 +54,8 @@ struct State {
     told: bool,
     /// Something was missing when it was last looked at.
     gap: bool,
+    /// Who waits to learn whether there is something newer.
+    checks: Vec<oneshot::Sender<Option<bool>>>,
 }
 
 /// What to ask for.
@@ -65,6 +76,7 @@ impl Refill {
             empty: 0,
             told: false,
             gap: false,
+            checks: Vec::new(),
         };
         let mut states: Vec<State> = self.symbols.iter().map(new).collect();
         let mut turn = 0;
@@ -74,6 +86,13 @@ impl Refill {
                 states.iter_mut().for_each(|state| state.tail = true);
             }
             let needs = self.needs.borrow_and_update().clone();
+            while let Ok(Check { symbol, answer }) = self.checks.try_recv() {
+                states[symbol].check(answer);
+            }
+            for (state, _) in states.iter_mut().zip(&needs).filter(|(_, need)| need.last.is_none()) {
+                // Nothing has ever come: there is nothing that it could be newer than.
+                state.answer(Some(false));
+            }
             for (state, need) in states.iter_mut().zip(&needs) {
                 if !std::mem::replace(&mut state.gap, need.gap.is_some()) && state.gap {
                     state.not_before = state.not_before.max(Instant::now() + self.times.patience);
@@ -83,12 +102,16 @@ impl Refill {
             let order = (0..states.len()).map(|n| (turn + n) % states.len());
             let wants = order.filter_map(|at| Some((at, states[at].wants(&needs[at])?, states[at].not_before)));
             let Some((at, ask, when)) = wants.min_by_key(|(_, _, when)| *when) else {
-                self.changed(None).await?;
-                continue;
+                if self.changed(None, &mut states).await {
+                    continue;
+                }
+                return Ok(());
             };
             if when > Instant::now() {
-                self.changed(Some(when)).await?;
-                continue;
+                if self.changed(Some(when), &mut states).await {
+                    continue;
+                }
+                return Ok(());
             }
             turn = at + 1;
             let state = &mut states[at];
@@ -99,7 +122,8 @@ impl Refill {
         }
     }
 
-    async fn changed(&mut self, until: Option<Instant>) -> Result {
+    /// Waits until something may have to be asked for. `false` when nobody is left to fetch for: the service stops.
+    async fn changed(&mut self, until: Option<Instant>, states: &mut [State]) -> bool {
         let wait = async {
             match until {
                 Some(until) => sleep_until(until).await,
@@ -107,15 +131,18 @@ impl Refill {
             }
         };
         tokio::select! { biased;
-            changed = self.needs.changed() => changed?,
+            changed = self.needs.changed() => changed.is_ok(),
             changed = self.connected.changed() => {
-                changed?;
                 // Seen by the next round.
                 self.connected.mark_changed();
+                changed.is_ok()
             }
-            () = wait => {}
+            Some(Check { symbol, answer }) = self.checks.recv() => {
+                states[symbol].check(answer);
+                true
+            }
+            () = wait => true,
         }
-        Ok(())
     }
 
     async fn ask(
@@ -163,6 +190,9 @@ impl Refill {
                 if to.is_none() && !full {
                     state.tail = false;
                 }
+                if to.is_none() {
+                    state.answer(Some(last.is_some()));
+                }
                 let listed = match (last, to) {
                     (Some(last), _) => Some((from, last)),
                     (None, Some(to)) => Some((from, to)),
@@ -180,6 +210,7 @@ impl Refill {
         // It only saves work: without it numbers are counted in as many places as they turn out to need.
         state.info &= matches!(trouble, Trouble::Unanswered(_) | Trouble::Refused(Refusal::Wait { .. }));
         state.later();
+        state.answer(None);
         if rejected {
             state.not_before = Instant::now() + self.times.rejected;
         }
@@ -198,6 +229,17 @@ impl State {
             (Some((from, to)), _) => Some(Ask::Trades(from, Some(to))),
             (None, Some(last)) if self.tail => Some(Ask::Trades(last + 1, None)),
             _ => None,
+        }
+    }
+
+    fn check(&mut self, answer: oneshot::Sender<Option<bool>>) {
+        self.tail = true;
+        self.checks.push(answer);
+    }
+
+    fn answer(&mut self, newer: Option<bool>) {
+        for check in self.checks.drain(..) {
+            let _ = check.send(newer);
         }
     }
 
