@@ -1,20 +1,27 @@
 //! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
 //!
-//! Three components: `store` ← `aggregator` ← `feed`. On a stop the feed says goodbye to the exchange and takes in what was still sent;
-//! the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where this one
-//! ended: what it has stored already it recognizes by the ids.
+//! Four components: `store` ← `aggregator` ← `feed` and `refill`. On a stop the feed says goodbye to the exchange and takes in what was
+//! still sent; the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where
+//! this one ended: what it has stored already it recognizes by the ids.
 //!
 //! # Guarantees
+//! - A trade is in the journal before it is counted, and committed as soon as the transaction before is: what came meanwhile is the next
+//!   one. So `kill -9` loses what came during one transaction; the next start counts what is in the journal, and fetches the rest.
 //! - A trade that was received is written, or declared as a loss in the report of the stop. None is counted twice.
-//! - Numbers are exact: integers in units of 10⁻⁸ from the wire to the file. A sum that does not fit is an error, not a wrong number.
-//! - Trades that are missing between two that were received show as missing in the minute.
+//! - Numbers are exact: integers in units of the tick and the step size from the wire to the file. A sum that does not fit is an error,
+//!   not a wrong number.
+//! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
+//!   belongs to. What the exchange does not have either is a hole: marked, and not asked for again.
 //!
 //! # What it does not do yet
-//! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
+//! The trades of the first minute before the first start are not fetched. A power cut may cost the last moments, which the next start
+//! fetches. No TLS.
 //!
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
-//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
-//! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
+//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when
+//! the exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
+//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `feed` receives, [`table`] shows; [`config`] reads settings
+//! from a file.
 
 mod address;
 mod backoff;
@@ -112,6 +119,8 @@ pub struct Times {
     pub rejected: Duration,
     /// Before what is missing is asked for: it may only be late.
     pub patience: Duration,
+    /// After a connection was made, before the newest trades of a symbol are asked for of which nothing has come.
+    pub quiet: Duration,
 }
 
 impl Times {
@@ -135,6 +144,7 @@ impl Default for Times {
             retry: (Duration::from_millis(500), Duration::from_secs(30)),
             rejected: Duration::from_secs(600),
             patience: Duration::from_millis(200),
+            quiet: Duration::from_secs(2),
         }
     }
 }

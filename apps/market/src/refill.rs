@@ -44,8 +44,10 @@ pub(crate) struct Refill {
 
 /// How far a symbol is with what it needs.
 struct State {
-    /// The newest trades are to be fetched, whether something is known to be missing or not.
-    tail: bool,
+    /// The newest trades are to be fetched although nothing is known to be missing, unless something comes after this aggregate by itself.
+    tail: Option<i64>,
+    /// When that is due.
+    tail_at: Instant,
     /// Its tick and step are not known yet.
     info: bool,
     not_before: Instant,
@@ -69,7 +71,8 @@ impl Refill {
     /// Goes on until it is dropped.
     pub(crate) async fn run(mut self, scope: Scope) -> Result {
         let new = |_: &String| State {
-            tail: true,
+            tail: None,
+            tail_at: Instant::now(),
             info: true,
             not_before: Instant::now(),
             backoff: Backoff::new(self.times.retry),
@@ -83,15 +86,17 @@ impl Refill {
         loop {
             if self.connected.has_changed().unwrap_or(false) {
                 self.connected.mark_unchanged();
-                states.iter_mut().for_each(|state| state.tail = true);
+                let at = Instant::now() + self.times.quiet;
+                for (state, need) in states.iter_mut().zip(self.needs.borrow().iter()) {
+                    (state.tail, state.tail_at) = (need.last, at);
+                }
             }
             let needs = self.needs.borrow_and_update().clone();
             while let Ok(Check { symbol, answer }) = self.checks.try_recv() {
-                states[symbol].check(answer);
+                states[symbol].checks.push(answer);
             }
-            for (state, _) in states.iter_mut().zip(&needs).filter(|(_, need)| need.last.is_none()) {
-                // Nothing has ever come: there is nothing that it could be newer than.
-                state.answer(Some(false));
+            for (state, need) in states.iter_mut().zip(&needs) {
+                state.check(need);
             }
             for (state, need) in states.iter_mut().zip(&needs) {
                 if !std::mem::replace(&mut state.gap, need.gap.is_some()) && state.gap {
@@ -100,7 +105,7 @@ impl Refill {
             }
             // In turns, so that a symbol with much to fetch does not keep the others waiting.
             let order = (0..states.len()).map(|n| (turn + n) % states.len());
-            let wants = order.filter_map(|at| Some((at, states[at].wants(&needs[at])?, states[at].not_before)));
+            let wants = order.filter_map(|at| states[at].wants(&needs[at]).map(|(ask, when)| (at, ask, when)));
             let Some((at, ask, when)) = wants.min_by_key(|(_, _, when)| *when) else {
                 if self.changed(None, &mut states).await {
                     continue;
@@ -138,7 +143,7 @@ impl Refill {
                 changed.is_ok()
             }
             Some(Check { symbol, answer }) = self.checks.recv() => {
-                states[symbol].check(answer);
+                states[symbol].checks.push(answer);
                 true
             }
             () = wait => true,
@@ -177,8 +182,7 @@ impl Refill {
                 state.done();
                 match (last, to) {
                     (Some(_), _) => state.empty = 0,
-                    // Nothing newer: that is all.
-                    (None, None) => state.tail = false,
+                    (None, None) => {}
                     // The stream has brought newer ones, so there must be something.
                     (None, Some(_)) if state.empty < EMPTY_PAGES => {
                         state.empty += 1;
@@ -187,10 +191,9 @@ impl Refill {
                     }
                     (None, Some(_)) => state.empty = 0,
                 }
-                if to.is_none() && !full {
-                    state.tail = false;
-                }
                 if to.is_none() {
+                    // What is behind a full page is no news.
+                    state.tail = last.filter(|_| full);
                     state.answer(Some(last.is_some()));
                 }
                 let listed = match (last, to) {
@@ -221,20 +224,28 @@ impl Refill {
 }
 
 impl State {
-    fn wants(&self, need: &Need) -> Option<Ask> {
+    /// What to ask for, and when.
+    fn wants(&self, need: &Need) -> Option<(Ask, Instant)> {
         if self.info {
-            return Some(Ask::Info);
+            return Some((Ask::Info, self.not_before));
         }
-        match (need.gap, need.last) {
-            (Some((from, to)), _) => Some(Ask::Trades(from, Some(to))),
-            (None, Some(last)) if self.tail => Some(Ask::Trades(last + 1, None)),
+        match (need.gap, need.last, self.tail) {
+            (Some((from, to)), ..) => Some((Ask::Trades(from, Some(to)), self.not_before)),
+            (None, Some(last), Some(tail)) if last <= tail => {
+                Some((Ask::Trades(last + 1, None), self.not_before.max(self.tail_at)))
+            }
             _ => None,
         }
     }
 
-    fn check(&mut self, answer: oneshot::Sender<Option<bool>>) {
-        self.tail = true;
-        self.checks.push(answer);
+    /// Sees to those who wait to learn whether there is something newer.
+    fn check(&mut self, need: &Need) {
+        match need.last {
+            _ if self.checks.is_empty() => {}
+            Some(last) => (self.tail, self.tail_at) = (Some(last), Instant::now()),
+            // Nothing has ever come: there is nothing that it could be newer than.
+            None => self.answer(Some(false)),
+        }
     }
 
     fn answer(&mut self, newer: Option<bool>) {

@@ -5,6 +5,7 @@
 )]
 
 mod demo;
+mod faults;
 mod memory;
 mod process;
 mod refill;
