@@ -73,12 +73,11 @@ impl Chain {
         self.ends
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "what fills gaps comes next"))]
+    #[cfg(test)]
     pub(crate) fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "what fills gaps comes next"))]
     /// Those the exchange can still be asked about.
     pub(crate) fn open(&self) -> impl Iterator<Item = Gap> {
         self.gaps.iter().copied().filter(|gap| !gap.hole)
@@ -164,6 +163,10 @@ impl Chain {
         if let Some(ids) = touched {
             self.touch(ids);
         }
+    }
+
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changed.is_some()
     }
 
     fn touch(&mut self, ids: (i64, i64)) {

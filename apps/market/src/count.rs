@@ -1,17 +1,24 @@
 //! The aggregator: hands what is new to the journal and counts it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use softstop::{Result, Scope};
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time,
+};
 
 use crate::{
+    Skipped,
     chain::Link,
     minutes::TooLarge,
     scale::decimal,
     store::{Order, Writer},
     track::Track,
-    trade::Trade,
+    wire::{AggTrade, Scale},
 };
 
 /// How often the open minutes are written. It costs nobody anything: what is not in them is in the journal.
@@ -22,8 +29,39 @@ const AT_ONCE: usize = 1024;
 /// What comes in.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A trade of the symbol of this number.
-    Trade(usize, Trade),
+    /// A trade of the symbol of this number, as it came.
+    Trade(usize, AggTrade),
+    /// Trades that were asked for.
+    Page(Page),
+    /// How fine the symbol's numbers are.
+    Scale(usize, Scale),
+}
+
+/// Trades of one symbol that were asked for.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) symbol: usize,
+    pub(crate) trades: Vec<AggTrade>,
+    /// Between these aggregates the exchange has no others.
+    pub(crate) listed: Option<(i64, i64)>,
+    /// Told when all of it is on disk.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// What a symbol lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// The first aggregates that are missing and may be had.
+    pub(crate) gap: Option<(i64, i64)>,
+    /// The last aggregate that is there.
+    pub(crate) last: Option<i64>,
+}
+
+impl Need {
+    pub(crate) fn of(track: &Track) -> Self {
+        let gap = track.chain.open().next().map(|gap| gap.aggregates);
+        Self { gap, last: track.chain.ends().and_then(|ends| ends.aggregate) }
+    }
 }
 
 /// Counts, and knows what is new.
@@ -32,7 +70,11 @@ pub(crate) struct Counter {
     pub(crate) symbols: Vec<String>,
     pub(crate) tracks: Vec<Track>,
     pub(crate) store: Writer,
+    pub(crate) needs: watch::Sender<Vec<Need>>,
+    pub(crate) skipped: Arc<Skipped>,
     pub(crate) order: Order,
+    /// Told when the order is on disk.
+    pub(crate) done: Vec<oneshot::Sender<()>>,
 }
 
 impl Counter {
@@ -67,6 +109,9 @@ impl Counter {
             let order = std::mem::take(&mut self.order);
             // Awaited: what comes meanwhile waits in the channel, and is one transaction again.
             self.store.write(order).await?;
+            for done in self.done.drain(..) {
+                let _ = done.send(());
+            }
         }
     }
 
@@ -78,11 +123,27 @@ impl Counter {
 
     async fn take(&mut self, input: Input) -> Result {
         match input {
-            Input::Trade(symbol, trade) => self.count(symbol, trade).await,
+            Input::Trade(symbol, trade) => self.count(symbol, trade, false).await?,
+            Input::Page(Page { symbol, trades, listed, done }) => {
+                for trade in trades {
+                    self.count(symbol, trade, true).await?;
+                }
+                if let Some((from, to)) = listed {
+                    self.tracks[symbol].listed(from, to);
+                }
+                self.done.push(done);
+            }
+            Input::Scale(symbol, scale) => self.tracks[symbol].refine(scale),
         }
+        Ok(())
     }
 
-    async fn count(&mut self, symbol: usize, trade: Trade) -> Result {
+    async fn count(&mut self, symbol: usize, trade: AggTrade, refilled: bool) -> Result {
+        let Ok(trade) = self.tracks[symbol].read(trade, refilled) else {
+            self.skipped.malformed.fetch_add(1, Ordering::Relaxed);
+            self.order.known += 1;
+            return Ok(());
+        };
         if let Some(begin_ms) = self.tracks[symbol].wants(&trade) {
             // It stands in the file as it was last written, and nothing of it is held here.
             if let Some(minute) = self.store.minute(symbol, begin_ms).await? {
@@ -109,6 +170,11 @@ impl Counter {
                 && let Some(flush) = track.flush()
             {
                 self.order.flushes.push((symbol, flush));
+                let need = Need::of(track);
+                self.needs.send_if_modified(|needs| {
+                    let before = std::mem::replace(&mut needs[symbol], need);
+                    before.gap != need.gap || before.last.is_none() != need.last.is_none()
+                });
             }
         }
     }

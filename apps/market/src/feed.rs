@@ -1,45 +1,57 @@
-//! Receives trades over a WebSocket, and connects again when it breaks.
+//! Receives trades over a WebSocket. A connection that breaks is made again; one that must end soon is replaced by a new one before it
+//! ends. Trades that come over both are told apart by their ids.
+
+mod watch;
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::{SinkExt, StreamExt, future::BoxFuture};
 use serde_json::json;
-use softstop::{BoxError, Policy, Restart, Result, Scope};
+use softstop::{BoxError, Held, Policy, Restart, Result, Scope};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::mpsc,
-    time,
+    sync::{mpsc, watch as channel},
+    time::{self, Instant},
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{self, Error, Message, http::Uri},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error, Message,
+        http::{self, Uri},
+        protocol::WebSocketConfig,
+    },
 };
 
+use self::watch::{Replace, Watch};
 use crate::{
-    Progress, Skipped, TRADES, Tell,
+    Progress, Skipped, TRADES, Tell, Times,
+    connects::Connects,
     count::Input,
-    trade::Trade,
-    wire::{self, Event, Scale},
+    refill::Check,
+    wire::{self, Event, LONGEST_MESSAGE},
 };
+
+/// Time for both farewells: how long the exchange may say nothing before it answers the close frame, and how long it may take in all.
+const FAREWELL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(2500));
+/// The same in all where the stop leaves no time to drain; well within the grace of a cancelled task.
+const HASTY_FAREWELL: Duration = Duration::from_millis(500);
+/// What a read takes at most: a burst of trades in one call of the system.
+const READ_BUFFER: usize = 128 * 1024;
 
 const ENDED: &str = "the aggregator has ended";
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// Binance pings every 20 s: who says nothing for three times as long has gone.
-const SILENCE: Duration = Duration::from_secs(60);
-/// On a stop, how long the exchange may say nothing before it answers the close frame, and how long it may take in all.
-const FAREWELL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
-/// The same in all where the stop leaves no time to drain; well within the grace of a cancelled task.
-const HASTY_FAREWELL: Duration = Duration::from_millis(500);
-
 type Socket = WebSocketStream<Box<dyn Connection>>;
 
-/// Bytes to and from the exchange, over which WebSocket is spoken.
+/// Bytes to and from the exchange, over which WebSocket or HTTP is spoken.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
@@ -49,25 +61,17 @@ pub type Connect = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Box<dyn C
 
 /// Connects over TCP.
 pub fn tcp() -> Connect {
-    Arc::new(|to| Box::pin(async move { Ok(Box::new(TcpStream::connect(to).await?) as Box<dyn Connection>) }))
-}
-
-/// Reads where the exchange listens, such as `ws://127.0.0.1:9443`.
-///
-/// # Errors
-/// What is wrong with it, and what to type instead.
-pub fn address(text: &str) -> Result<String, String> {
-    let expected = "expected an address without a path, such as ws://127.0.0.1:9443";
-    let uri: Uri = text.parse().map_err(|error| format!("address {text:?}: {error}; {expected}"))?;
-    match (uri.scheme_str(), uri.authority(), uri.path_and_query().map_or("/", |path| path.as_str())) {
-        (Some("wss"), ..) => Err(format!("address {text:?}: wss:// (TLS) is not in this version; {expected}")),
-        (Some("ws"), Some(authority), "/") if !authority.host().is_empty() => Ok(format!("ws://{authority}")),
-        _ => Err(format!("address {text:?}: {expected}")),
-    }
+    Arc::new(|to| {
+        Box::pin(async move {
+            let stream = TcpStream::connect(to).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Connection>)
+        })
+    })
 }
 
 pub(crate) struct Feed {
-    /// As [`address`] gives it.
+    /// As [`address`](crate::address) gives it.
     pub(crate) ws: String,
     pub(crate) connect: Connect,
     /// Upper case, in order.
@@ -75,29 +79,139 @@ pub(crate) struct Feed {
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) tell: Tell,
     pub(crate) skipped: Arc<Skipped>,
+    /// Counts connections, for who fetches what came before them.
+    pub(crate) connected: channel::Sender<u64>,
+    /// Who says whether a silent symbol is quiet; without REST nobody does.
+    pub(crate) checks: Option<mpsc::Sender<Check>>,
+    pub(crate) times: Arc<Times>,
+}
+
+/// How a time of receiving ended, unless it failed.
+enum Ended {
+    Stop,
+    Replace(Replace),
+}
+
+/// What a message was.
+enum Took {
+    /// A trade of the symbol of this number.
+    Trade(usize),
+    /// The exchange has done what it was told.
+    Answer,
+    /// The exchange is about to close the connection.
+    Shutdown,
+    Other,
 }
 
 impl Feed {
     /// Receives until the stop, however often the connection breaks.
     pub(crate) fn start(self, scope: &Scope) {
-        let feed = Arc::new(self);
-        scope.supervise("receive", Policy::Restart(Restart::forever()), move |scope| {
-            let feed = Arc::clone(&feed);
+        let (first, longest) = self.times.reconnect;
+        let begun = Instant::now();
+        let (feed, connects) = (Arc::new(self), Arc::new(Mutex::new(Connects::new())));
+        let restart = Restart { first, longest, ..Restart::forever() };
+        scope.supervise("receive", Policy::Restart(restart), move |scope| {
+            let run = Run { feed: Arc::clone(&feed), connects: Arc::clone(&connects), begun, scope };
             async move {
-                let Err(error) = feed.connection(&scope).await else { return Ok(()) };
-                (feed.tell)(Progress::Disconnected(error.to_string()));
+                let Err(error) = run.receive().await else { return Ok(()) };
+                (run.feed.tell)(Progress::Disconnected(error.to_string()));
                 // Who leaves anyway does not mind that the exchange left first.
-                if scope.is_draining() { Ok(()) } else { Err(error) }
+                if run.scope.is_draining() { Ok(()) } else { Err(error) }
             }
         });
     }
+}
 
-    /// One connection, from opening to closing. It ends well only on a stop.
-    async fn connection(&self, scope: &Scope) -> Result {
-        let ws = &self.ws;
+/// From a first connection through all that replace it, until one breaks.
+struct Run {
+    feed: Arc<Feed>,
+    connects: Arc<Mutex<Connects>>,
+    begun: Instant,
+    scope: Scope,
+}
+
+impl Run {
+    /// Ends well only on a stop.
+    async fn receive(&self) -> Result {
+        let Some(socket) = self.scope.until_draining(self.open()).await else { return Ok(()) };
+        let mut current = socket?;
+        (self.feed.tell)(Progress::Connected);
+        let mut subscribed = self.subscribe(&mut current).await;
+        loop {
+            let mut watch = Watch::new(&self.feed.times, self.feed.symbols.len());
+            let ended = match std::mem::replace(&mut subscribed, Ok(())) {
+                Ok(()) => self.listen(&mut current, &mut watch).await,
+                Err(error) => Err(error),
+            };
+            let why = match ended {
+                Ok(Ended::Replace(why)) => why,
+                ended => {
+                    current.close().await?;
+                    return ended.map(|_| ());
+                }
+            };
+            (self.feed.tell)(Progress::Replacing(why.to_string()));
+            let Some(next) = self.replace(&mut current, &mut watch).await? else {
+                current.close().await?;
+                return Ok(());
+            };
+            current = next;
+        }
+    }
+
+    /// Opens a new connection while the old one goes on; then the old one says goodbye, and what it had still to say is taken in. `None`
+    /// on a stop.
+    async fn replace(&self, old: &mut Held<Socket>, watch: &mut Watch) -> Result<Option<Held<Socket>>> {
+        let mut opening = pin!(async {
+            let mut new = self.open().await?;
+            match self.subscribed(&mut new).await {
+                Ok(()) => Ok(new),
+                Err(error) => {
+                    new.close().await?;
+                    Err(error)
+                }
+            }
+        });
+        let mut alive = true;
+        let new = loop {
+            tokio::select! { biased;
+                _ = self.scope.draining() => {
+                    self.farewell(old).await?;
+                    return Ok(None);
+                }
+                opened = &mut opening => break opened,
+                next = old.next(), if alive => match next {
+                    Some(Ok(message)) => self.note(message, watch).await?,
+                    // It was about to end anyway; what is missing now is fetched.
+                    _ => alive = false,
+                },
+            }
+        };
+        let new = match new {
+            Ok(new) => new,
+            Err(error) => {
+                self.farewell(old).await?;
+                return Err(error);
+            }
+        };
+        (self.feed.tell)(Progress::Connected);
+        if alive {
+            self.farewell(old).await?;
+        }
+        Ok(Some(new))
+    }
+
+    /// A connection, made within the budget and the time for it.
+    async fn open(&self) -> Result<Held<Socket>> {
+        let Feed { ws, times, .. } = &*self.feed;
+        let wait = self.connects().wait(self.begun.elapsed());
+        if !wait.is_zero() {
+            time::sleep(wait).await;
+        }
+        self.connects().made(self.begun.elapsed());
         let connect = async {
-            let connected = time::timeout(CONNECT, self.connect()).await;
-            let connected = connected.map_err(|_| format!("no answer from {ws} within {CONNECT:?}"))?;
+            let connected = time::timeout(times.connect, self.connect()).await;
+            let connected = connected.map_err(|_| format!("no answer from {ws} within {:?}", times.connect))?;
             Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {ws}: {error}"))?)
         };
         // The farewell belongs to `receive`, which still takes in trades; what is left is dropping the socket.
@@ -105,85 +219,133 @@ impl Feed {
             drop(socket);
             Ok(())
         };
-        let Some(socket) = scope.until_draining(scope.open("websocket", connect, close)).await else { return Ok(()) };
-        let mut socket = socket?;
-        (self.tell)(Progress::Connected);
-        let received = self.receive(scope, &mut socket).await;
-        socket.close().await?;
-        received
+        let socket = self.scope.open("websocket", connect, close).await?;
+        self.feed.connected.send_modify(|connections| *connections += 1);
+        Ok(socket)
+    }
+
+    fn connects(&self) -> std::sync::MutexGuard<'_, Connects> {
+        self.connects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<Socket, Error> {
-        let url: Uri = format!("{}/stream", self.ws).parse().map_err(tungstenite::http::Error::from)?;
+        let url: Uri = format!("{}/stream", self.feed.ws).parse().map_err(http::Error::from)?;
         let to = format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(80));
-        Ok(client_async(url, (self.connect)(to).await?).await?.0)
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(Some(LONGEST_MESSAGE))
+            .max_frame_size(Some(LONGEST_MESSAGE));
+        Ok(client_async_with_config(url, (self.feed.connect)(to).await?, Some(config)).await?.0)
+    }
+
+    fn lost(&self, error: Error) -> BoxError {
+        format!("lost the connection to {}: {error}", self.feed.ws).into()
     }
 
     /// Subscribes by command and not in the address: so nothing is sent to a connection that a stop drops half-open.
-    async fn receive(&self, scope: &Scope, socket: &mut Socket) -> Result {
-        let lost = |error: Error| format!("lost the connection to {}: {error}", self.ws);
-        let streams = self.symbols.iter().map(|symbol| format!("{}@aggTrade", symbol.to_ascii_lowercase()));
+    async fn subscribe(&self, socket: &mut Socket) -> Result {
+        let streams = self.feed.symbols.iter().map(|symbol| format!("{}@aggTrade", symbol.to_ascii_lowercase()));
         let subscribe = json!({ "method": "SUBSCRIBE", "params": streams.collect::<Vec<_>>(), "id": 1 });
-        socket.send(Message::text(subscribe.to_string())).await.map_err(lost)?;
+        socket.send(Message::text(subscribe.to_string())).await.map_err(|error| self.lost(error))
+    }
+
+    /// Subscribes, and waits until the exchange says so: what it sends from then on comes over this connection.
+    async fn subscribed(&self, socket: &mut Socket) -> Result {
+        let wait = async {
+            self.subscribe(socket).await?;
+            loop {
+                if let Took::Answer = self.take(next(socket).await.map_err(|error| self.lost(error))?).await? {
+                    return Ok(());
+                }
+            }
+        };
+        let Times { connect, .. } = *self.feed.times;
+        time::timeout(connect, wait).await.map_err(|_| format!("no answer from {} within {connect:?}", self.feed.ws))?
+    }
+
+    /// Takes in what comes until the connection breaks, has to be replaced, or the stop.
+    async fn listen(&self, socket: &mut Socket, watch: &mut Watch) -> Result<Ended> {
+        let mut look = time::interval(self.feed.times.look());
+        look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        look.reset();
         loop {
-            let next = tokio::select! { biased;
-                _ = scope.draining() => return self.farewell(scope, socket).await,
-                next = time::timeout(SILENCE, socket.next()) => next,
-            };
-            let message = next.map_err(|_| format!("nothing from {} for {SILENCE:?}", self.ws))?;
-            self.take(scope, message.unwrap_or(Err(Error::ConnectionClosed)).map_err(lost)?).await?;
+            tokio::select! { biased;
+                _ = self.scope.draining() => {
+                    self.farewell(socket).await?;
+                    return Ok(Ended::Stop);
+                }
+                _ = look.tick() => {
+                    if let Some(why) = watch.look(self.feed.checks.as_ref()).map_err(|silence| {
+                        format!("nothing from {} for {silence:?}", self.feed.ws)
+                    })? {
+                        return Ok(Ended::Replace(why));
+                    }
+                }
+                message = next(socket) => {
+                    self.note(message.map_err(|error| self.lost(error))?, watch).await?;
+                    if watch.is_shutting_down() {
+                        return Ok(Ended::Replace(Replace::Shutdown));
+                    }
+                }
+            }
         }
+    }
+
+    async fn note(&self, message: Message, watch: &mut Watch) -> Result {
+        match self.take(message).await? {
+            Took::Trade(symbol) => watch.heard(Some(symbol)),
+            Took::Shutdown => watch.shutdown(),
+            Took::Answer | Took::Other => watch.heard(None),
+        }
+        Ok(())
     }
 
     /// Sends the close frame, and takes in what the exchange has sent before it saw that: until it answers, is silent, or time is over.
-    async fn farewell(&self, scope: &Scope, socket: &mut Socket) -> Result {
+    async fn farewell(&self, socket: &mut Socket) -> Result {
         // Told to return now without a drain before, as when the stop comes while the service starts.
-        let hasty = scope.is_cancelled();
-        let until = time::Instant::now() + if hasty { HASTY_FAREWELL } else { FAREWELL.1 };
+        let hasty = self.scope.is_cancelled();
+        let until = Instant::now() + if hasty { HASTY_FAREWELL } else { FAREWELL.1 };
         let Ok(Ok(())) = time::timeout(FAREWELL.0, socket.send(Message::Close(None))).await else { return Ok(()) };
         loop {
             let next = tokio::select! { biased;
-                _ = scope.cancelled(), if !hasty => return Ok(()),
-                next = time::timeout_at(until.min(time::Instant::now() + FAREWELL.0), socket.next()) => next,
+                _ = self.scope.cancelled(), if !hasty => return Ok(()),
+                next = time::timeout_at(until.min(Instant::now() + FAREWELL.0), socket.next()) => next,
             };
             let Ok(Some(Ok(message))) = next else { return Ok(()) };
-            self.take(scope, message).await?;
+            self.take(message).await?;
         }
     }
 
-    fn symbol(&self, name: &str) -> Option<usize> {
-        self.symbols.binary_search_by(|symbol| symbol.as_str().cmp(name)).ok()
-    }
-
     /// Hands a trade on; counts what is none.
-    async fn take(&self, scope: &Scope, message: Message) -> Result {
-        let skipped = match message {
+    async fn take(&self, message: Message) -> Result<Took> {
+        let Feed { ws, symbols, inputs, skipped, .. } = &*self.feed;
+        let skipped: &AtomicU64 = match message {
             Message::Text(text) => match wire::read(&text) {
-                Ok(Event::AggTrade { symbol, trade, .. }) => match self.symbol(&symbol) {
-                    Some(at) => match Trade::read(trade, Scale::default(), false) {
-                        Ok(trade) => {
-                            scope.owe(TRADES, 1);
-                            return Ok(self.inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?);
+                Ok(Event::AggTrade { symbol, trade, .. }) => {
+                    match symbols.binary_search_by(|name| name.as_str().cmp(&symbol)) {
+                        Ok(at) => {
+                            self.scope.owe(TRADES, 1);
+                            inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
+                            return Ok(Took::Trade(at));
                         }
-                        Err(_) => &self.skipped.malformed,
-                    },
-                    None => &self.skipped.ignored,
-                },
-                Ok(Event::Answer { .. }) => return Ok(()),
-                Ok(Event::Refused { why, .. }) => {
-                    return Err(format!("{} refused the subscription: {why}", self.ws).into());
+                        Err(_) => &skipped.ignored,
+                    }
                 }
-                Ok(_) => &self.skipped.ignored,
-                Err(_) => &self.skipped.malformed,
+                Ok(Event::Answer { .. }) => return Ok(Took::Answer),
+                Ok(Event::Refused { why, .. }) => return Err(format!("{ws} refused the subscription: {why}").into()),
+                Ok(Event::Shutdown { .. }) => return Ok(Took::Shutdown),
+                Ok(_) => &skipped.ignored,
+                Err(_) => &skipped.malformed,
             },
-            Message::Binary(_) => &self.skipped.malformed,
-            _ => return Ok(()),
+            Message::Binary(_) => &skipped.malformed,
+            _ => return Ok(Took::Other),
         };
         skipped.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(Took::Other)
     }
 }
 
-#[cfg(test)]
-#[path = "feed_tests.rs"]
-mod tests;
+/// The next message; that there is none is an error as well.
+async fn next(socket: &mut Socket) -> Result<Message, Error> {
+    socket.next().await.unwrap_or(Err(Error::ConnectionClosed))
+}

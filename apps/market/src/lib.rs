@@ -1,28 +1,42 @@
 //! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
 //!
-//! Three components: `store` ← `aggregator` ← `feed`. On a stop the feed says goodbye to the exchange and takes in what was still sent;
-//! the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where this one
-//! ended: what it has stored already it recognizes by the ids.
+//! Four components: `store` ← `aggregator` ← `feed` and `refill`. On a stop the feed says goodbye to the exchange and takes in what was
+//! still sent; the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where
+//! this one ended: what it has stored already it recognizes by the ids.
 //!
 //! # Guarantees
+//! - A trade is in the journal before it is counted, and committed as soon as the transaction before is: what came meanwhile is the next
+//!   one. So `kill -9` loses what came during one transaction; the next start counts what is in the journal, and fetches the rest.
 //! - A trade that was received is written, or declared as a loss in the report of the stop. None is counted twice.
-//! - Numbers are exact: integers in units of 10⁻⁸ from the wire to the file. A sum that does not fit is an error, not a wrong number.
-//! - Trades that are missing between two that were received show as missing in the minute.
+//! - Numbers are exact: integers in units of the tick and the step size from the wire to the file. A sum that does not fit is an error,
+//!   not a wrong number.
+//! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
+//!   belongs to. What the exchange does not have either is a hole: marked, and not asked for again.
 //!
 //! # What it does not do yet
-//! It does not fetch what it missed while it was away. `kill -9` loses what came since the last write, a second at most. No TLS.
+//! The trades of the first minute before the first start are not fetched. A power cut may cost the last moments, which the next start
+//! fetches. No TLS.
 //!
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
-//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, [`book`] keeps an order book. Around them:
-//! `store` keeps the file, `count` is the aggregator, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
+//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when
+//! the exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
+//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `feed` receives, [`table`] shows; [`config`] reads settings
+//! from a file.
 
+mod address;
+mod backoff;
 pub mod book;
+mod budget;
 mod chain;
 pub mod config;
+mod connects;
 mod count;
 mod feed;
 mod minutes;
+mod refill;
+mod rest;
 mod scale;
+mod stall;
 mod store;
 pub mod table;
 mod track;
@@ -33,23 +47,27 @@ use std::{
     collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use softstop::{Dep, Scope, Service};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use self::{
-    count::Counter,
-    feed::Feed,
-    store::{Order, Writer},
-    track::Track,
-};
 pub use self::{
-    feed::{Connect, Connection, address, tcp},
+    address::{address, rest_address},
+    feed::{Connect, Connection, tcp},
     minutes::Level,
     scale::decimal,
     store::{Reader, State, Summary},
     wire::Scale,
+};
+use self::{
+    count::{Counter, Need},
+    feed::Feed,
+    refill::Refill,
+    rest::Client,
+    store::{Order, Writer},
+    track::Track,
 };
 
 /// What is accepted and not on disk yet: the name of the account in the report.
@@ -65,7 +83,9 @@ pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
 pub struct Config {
     /// The exchange's WebSocket, as [`address`] gives it.
     pub ws: String,
-    /// How it is reached: [`tcp`], or what a test puts in its place.
+    /// `host:port` of its REST side, as [`rest_address`] gives it; `None`: what is missing is marked and not fetched.
+    pub rest: Option<String>,
+    /// How both are reached: [`tcp`], or what a test puts in its place.
     pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
     pub symbols: BTreeSet<String>,
@@ -73,6 +93,60 @@ pub struct Config {
     pub db: PathBuf,
     /// Where progress goes.
     pub tell: Tell,
+    /// How long things may take: the default, or what a test puts in its place.
+    pub times: Times,
+}
+
+/// How long things may take, and how long to wait before they are tried again.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// To make a connection.
+    pub connect: Duration,
+    /// The first pause before a connection is made again that broke or could not be made, and the longest.
+    pub reconnect: (Duration, Duration),
+    /// A connection as old as this is replaced.
+    pub lifetime: Duration,
+    /// The exchange has gone when nothing has come for so long, not even a ping.
+    pub silence: Duration,
+    /// How long a symbol may be silent before REST is asked whether it is quiet or its stream is dead: as its pauses are long, between
+    /// these two.
+    pub stall: (Duration, Duration),
+    /// A request over REST, from the first byte to the last.
+    pub request: Duration,
+    /// The first pause before something is tried again, and the longest.
+    pub retry: (Duration, Duration),
+    /// Before something is asked for again that the exchange refuses, such as a symbol that it does not know.
+    pub rejected: Duration,
+    /// Before what is missing is asked for: it may only be late.
+    pub patience: Duration,
+    /// After a connection was made, before the newest trades of a symbol are asked for of which nothing has come.
+    pub quiet: Duration,
+}
+
+impl Times {
+    /// How often connections are looked after.
+    fn look(&self) -> Duration {
+        (self.stall.0 / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            reconnect: (Duration::from_millis(100), Duration::from_secs(30)),
+            // The exchange closes it after 24 h.
+            lifetime: Duration::from_secs(23 * 3600),
+            // It pings every 20 s.
+            silence: Duration::from_secs(60),
+            stall: (Duration::from_secs(5), Duration::from_secs(60)),
+            request: Duration::from_secs(10),
+            retry: (Duration::from_millis(500), Duration::from_secs(30)),
+            rejected: Duration::from_secs(600),
+            patience: Duration::from_millis(200),
+            quiet: Duration::from_secs(2),
+        }
+    }
 }
 
 /// What a person watching wants to know.
@@ -82,6 +156,10 @@ pub enum Progress {
     Connected,
     /// The connection could not be made or broke, and why; it is tried again.
     Disconnected(String),
+    /// A new connection is made beside the present one, and why.
+    Replacing(String),
+    /// What is missing of this symbol could not be asked for, and why; it is tried again.
+    Unfilled(String, String),
     /// A minute is over and on disk.
     Minute(Summary),
     /// Everything is on disk and the file is closed.
@@ -136,19 +214,37 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let symbols: Vec<String> = config.symbols.iter().cloned().collect();
-    let names = symbols.clone();
+    let Config { ws, rest, connect, symbols, tell, times, db: _ } = config;
+    let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
+    let (connected, connections) = watch::channel(0);
+    let (checks, to_check) = mpsc::channel(symbols.len().max(1));
+    let checks = rest.is_some().then_some(checks);
+
+    let (names, counted) = (symbols.clone(), Arc::clone(&skipped));
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
         let (inputs, received) = mpsc::channel(CHANNEL);
-        let counter = Counter { symbols: names, tracks, store, order: Order::default() };
+        let (needs, needed) = watch::channel(tracks.iter().map(Need::of).collect());
+        let (order, done) = (Order::default(), Vec::new());
+        let counter = Counter { symbols: names, tracks, store, needs, skipped: counted, order, done };
         let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
         scope.on_stop(async move |_| task.await?.finish().await);
-        Ok(inputs)
+        Ok((inputs, needed))
     });
 
-    service.component("feed", aggregator, async move |scope, inputs| {
-        let Config { ws, connect, tell, .. } = config;
-        Feed { ws, connect, symbols, inputs, tell, skipped }.start(&scope);
+    if let Some(rest) = rest {
+        let (symbols, tell, times) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times));
+        let client = Client::new(rest, Arc::clone(&connect), times.request);
+        service.component("refill", aggregator, async move |scope: Scope, (inputs, needs)| {
+            let refill =
+                Refill { symbols, client, inputs, needs, connected: connections, checks: to_check, times, tell };
+            // Dropped by a stop at whatever it waits for: what it had not handed on, the next start asks for again.
+            scope.spawn("fetch", refill.run(scope.clone()));
+            Ok(())
+        });
+    }
+
+    service.component("feed", aggregator, async move |scope, (inputs, _)| {
+        Feed { ws, connect, symbols, inputs, tell, skipped, connected, checks, times }.start(&scope);
         Ok(())
     });
 }

@@ -61,6 +61,8 @@ fn a_trade_that_is_acknowledged_before_it_is_stored_is_found_by_a_sweep() {
             (Arc::clone(&exchange.seen.received), Arc::clone(&saved), folder.path().join("m.db"));
         let config = Config {
             ws: "ws://memory".into(),
+            rest: None,
+            times: Times::default(),
             connect: Arc::new(move |_| {
                 let connected = exchange.connect().map(|tap| Box::new(tap) as Box<dyn Connection>);
                 Box::pin(std::future::ready(connected))

@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{ArgMatches, Command, arg, value_parser};
-use market::{Config, Progress, Reader, Saved, address, service, symbol, table, tcp};
+use market::{Config, Progress, Reader, Saved, Times, address, rest_address, service, symbol, table, tcp};
 use softstop::Result;
 
 fn main() -> ExitCode {
@@ -32,6 +32,8 @@ fn arguments() -> Command {
     let collect =
         Command::new("collect").about("Collect trades until Ctrl+C; the next start continues the open minute").args([
             arg!(--ws <URL> "The exchange, such as ws://127.0.0.1:9443").required(true).value_parser(address),
+            arg!(--rest <URL> "Where it answers requests, such as http://127.0.0.1:8080; without it nothing that is missing is fetched")
+                .value_parser(rest_address),
             arg!(--symbol <S> ... "What to collect, such as BTCUSDT; may be repeated")
                 .required(true)
                 .value_parser(symbol),
@@ -58,10 +60,12 @@ fn collect(matches: &ArgMatches) -> ExitCode {
     softstop::main(|s| {
         let config = Config {
             ws: value(matches, "ws"),
+            rest: matches.get_one::<String>("rest").cloned(),
             connect: tcp(),
             symbols: matches.get_many("symbol").expect("clap has seen to it").cloned().collect(),
             db: value(matches, "db"),
             tell: Arc::new(|progress| print(&in_words(&progress))),
+            times: Times::default(),
         };
         let symbols: Vec<&str> = config.symbols.iter().map(String::as_str).collect();
         print(&format!("collecting {} from {} into {}", symbols.join(", "), config.ws, config.db.display()));
@@ -93,6 +97,8 @@ fn in_words(progress: &Progress) -> String {
     match progress {
         Progress::Connected => "connected".into(),
         Progress::Disconnected(error) => format!("{error}; trying again"),
+        Progress::Replacing(why) => format!("{why}; making a new one"),
+        Progress::Unfilled(symbol, error) => format!("{symbol}: cannot fetch what is missing: {error}; trying again"),
         Progress::Minute(minute) => table::line(minute),
         Progress::Saved(Saved { minutes, trades, known, malformed, ignored }) => {
             let saved = format!("saved {}, {}", table::count(*minutes, "minute"), table::count(*trades, "trade"));

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use crate::{
     chain::{Chain, Ends, Gap, Link},
     minutes::{Changes, Minute, TooLarge, begin_of},
+    scale::finer,
     trade::Trade,
+    wire::{AggTrade, DecimalError, Scale},
 };
 
 /// How many of the latest minutes are held although nothing in them has changed: trades may come late.
 const HELD: usize = 3;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Track {
     pub(crate) chain: Chain,
     minutes: BTreeMap<i64, Minute>,
@@ -23,6 +25,8 @@ pub(crate) struct Track {
     counted: Option<i64>,
     behind: bool,
     moved: bool,
+    /// The finest seen, or said by the exchange: the one in which new trades are counted.
+    scale: Scale,
 }
 
 /// What is to be written of a symbol in one transaction: minutes, and what of the journal they count.
@@ -30,6 +34,7 @@ pub(crate) struct Track {
 pub(crate) struct Flush {
     pub(crate) ends: Ends,
     pub(crate) newest: i64,
+    pub(crate) scale: Scale,
     /// The range of ids in which gaps have changed, and those that are in it now.
     pub(crate) gaps: Option<((i64, i64), Vec<Gap>)>,
     pub(crate) minutes: Vec<Changes>,
@@ -39,9 +44,36 @@ pub(crate) struct Flush {
 
 impl Track {
     /// Goes on where the file ends.
-    pub(crate) fn resume(chain: Chain, newest: Option<i64>) -> Self {
+    pub(crate) fn resume(chain: Chain, newest: Option<i64>, scale: Scale) -> Self {
         let counted = chain.ends().and_then(|ends| ends.aggregate);
-        Self { chain, newest, counted, ..Self::default() }
+        Self { chain, newest, counted, scale, ..Self::new() }
+    }
+
+    /// Nothing taken; its numbers are counted in as many places as they turn out to need.
+    pub(crate) fn new() -> Self {
+        Self {
+            chain: Chain::default(),
+            minutes: BTreeMap::new(),
+            newest: None,
+            over: Vec::new(),
+            counted: None,
+            behind: false,
+            moved: false,
+            scale: Scale { price: 0, quantity: 0 },
+        }
+    }
+
+    /// So fine are the symbol's numbers, the exchange says.
+    pub(crate) fn refine(&mut self, scale: Scale) {
+        self.scale = finer(self.scale, scale);
+    }
+
+    /// A trade as it is counted.
+    #[inline]
+    pub(crate) fn read(&mut self, trade: AggTrade, refilled: bool) -> Result<Trade, DecimalError> {
+        let trade = Trade::read(trade, self.scale, refilled)?;
+        self.scale = trade.scale;
+        Ok(trade)
     }
 
     /// The minute of a trade that has to be read from the file before the trade is taken, if it is there.
@@ -77,16 +109,16 @@ impl Track {
         Ok(link)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "what fills gaps comes next"))]
     /// The exchange has listed all aggregates that it has from `from` to `to`.
     pub(crate) fn listed(&mut self, from: i64, to: i64) {
         self.chain.listed(from, to);
         self.behind = true;
     }
 
-    /// Whether what was taken must be written at once: a minute has ended, or the file says that it has counted all up to here.
+    /// Whether what was taken must be written at once: a minute has ended, something is missing or not missing any more, or the file says
+    /// that it has counted all up to here.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.behind || !self.over.is_empty()
+        self.behind || !self.over.is_empty() || self.chain.has_changes()
     }
 
     /// What has to be written; nothing where nothing has changed.
@@ -101,7 +133,14 @@ impl Track {
         while self.minutes.len() > HELD {
             self.minutes.pop_first();
         }
-        Some(Flush { ends, newest, gaps: self.chain.changes(), minutes, over: std::mem::take(&mut self.over) })
+        Some(Flush {
+            ends,
+            newest,
+            scale: self.scale,
+            gaps: self.chain.changes(),
+            minutes,
+            over: std::mem::take(&mut self.over),
+        })
     }
 }
 

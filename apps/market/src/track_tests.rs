@@ -12,7 +12,7 @@ fn trade(id: i64, time_ms: i64) -> Trade {
 
 #[test]
 fn a_minute_is_over_with_the_first_trade_of_a_later_one_and_a_late_trade_ends_none() {
-    let mut track = Track::default();
+    let mut track = Track::new();
     for (id, time_ms) in [(1, 59_999), (2, 60_000), (3, 59_999), (4, 180_000)] {
         assert_eq!(track.take(&trade(id, time_ms)), Ok(Link::New));
     }
@@ -27,7 +27,7 @@ fn a_minute_is_over_with_the_first_trade_of_a_later_one_and_a_late_trade_ends_no
 
 #[test]
 fn a_minute_that_is_not_held_is_asked_for_before_a_trade_changes_it() {
-    let mut track = Track::default();
+    let mut track = Track::new();
     for n in 0..8 {
         track.take(&trade(10 + 2 * n, n * 60_000)).unwrap();
     }
@@ -62,7 +62,7 @@ proptest! {
             let scale = Scale::default();
             Trade { ids, time_ms: *time_ms, price: *price, quantity: *quantity, scale, buyer_is_maker: *buyer_is_maker, refilled: false }
         }).collect();
-        let (mut track, mut file, mut naive) = (Track::default(), BTreeMap::new(), BTreeMap::<(i64, i64), Level>::new());
+        let (mut track, mut file, mut naive) = (Track::new(), BTreeMap::new(), BTreeMap::<(i64, i64), Level>::new());
         let write = |track: &mut Track, file: &mut BTreeMap<i64, Changes>| {
             for minute in track.flush().into_iter().flat_map(|flush| flush.minutes) {
                 let stored = file.entry(minute.begin_ms).or_insert_with(|| Changes { levels: Vec::new(), ..minute.clone() });

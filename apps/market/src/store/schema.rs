@@ -18,7 +18,7 @@ pub(crate) const VERSION: i64 = 2;
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE symbols (
     symbol INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, first_id INTEGER, last_id INTEGER, counted INTEGER,
-    newest_ms INTEGER) STRICT;
+    newest_ms INTEGER, price_places INTEGER NOT NULL DEFAULT 0, quantity_places INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE trades (
     symbol INTEGER NOT NULL, id INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL, time_ms INTEGER NOT NULL,
     price INTEGER NOT NULL, quantity INTEGER NOT NULL, price_places INTEGER NOT NULL, quantity_places INTEGER NOT NULL,

@@ -143,9 +143,11 @@ impl Writing {
         let (number, name) = &self.symbols[at];
         let Ends { first, last, aggregate } = flush.ends;
         let mut set = self.file.prepare_cached(
-            "UPDATE symbols SET first_id = ?2, last_id = ?3, counted = ?4, newest_ms = ?5 WHERE symbol = ?1",
+            "UPDATE symbols SET first_id = ?2, last_id = ?3, counted = ?4, newest_ms = ?5, price_places = ?6,
+                quantity_places = ?7 WHERE symbol = ?1",
         )?;
-        set.execute((number, first, last, aggregate, flush.newest))?;
+        let Scale { price, quantity } = flush.scale;
+        set.execute((number, first, last, aggregate, flush.newest, price, quantity))?;
         for minute in &flush.minutes {
             self.put_minute(name, minute)?;
         }
@@ -236,11 +238,16 @@ fn track(file: &Connection, number: i64) -> rusqlite::Result<Track> {
     let stands = |row: &Row<'_>| {
         let ends: Option<(i64, i64)> = row.get::<_, Option<i64>>(0)?.zip(row.get(1)?);
         let aggregate = row.get(2)?;
-        Ok((ends.map(|(first, last)| Ends { first, last, aggregate }), row.get(3)?))
+        Ok((
+            ends.map(|(first, last)| Ends { first, last, aggregate }),
+            row.get(3)?,
+            Scale { price: row.get(4)?, quantity: row.get(5)? },
+        ))
     };
-    let query = "SELECT first_id, last_id, counted, newest_ms FROM symbols WHERE symbol = ?1";
-    let (ends, newest) = file.query_row(query, [number], stands)?;
-    Ok(Track::resume(Chain::resume(ends, gaps), newest))
+    let query =
+        "SELECT first_id, last_id, counted, newest_ms, price_places, quantity_places FROM symbols WHERE symbol = ?1";
+    let (ends, newest, scale) = file.query_row(query, [number], stands)?;
+    Ok(Track::resume(Chain::resume(ends, gaps), newest, scale))
 }
 
 fn trade(row: &Row<'_>) -> rusqlite::Result<Trade> {

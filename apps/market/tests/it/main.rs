@@ -5,14 +5,16 @@
 )]
 
 mod demo;
+mod faults;
 mod memory;
 mod process;
+mod refill;
 mod stops;
 mod sweep;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use market::{Level, Reader};
+use market::{Level, Reader, Summary};
 use sims::exchange::{Config, Generated, Source, Truth};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +24,15 @@ fn generated(seed: u64, symbols: &[&str]) -> Config {
     let symbols = symbols.iter().map(ToString::to_string).collect();
     let source = Source::Generated(Generated { seed, symbols, rate: 50, count: None });
     Config { source, speed: f64::INFINITY, ..Config::default() }
+}
+
+/// The levels of a minute with all numbers in units of 10⁻⁸.
+fn levels(reader: &Reader, minute: &Summary) -> BTreeMap<i64, Level> {
+    let [price_unit, unit] =
+        [minute.scale.price, minute.scale.quantity].map(|places| 10_i64.pow(8 - u32::from(places)));
+    let levels = reader.levels(&minute.symbol, minute.begin_ms).unwrap().into_iter();
+    let in_units = |Level { buy, sell, trades }| Level { buy: buy * unit, sell: sell * unit, trades };
+    levels.map(|(price, level)| (price * price_unit, in_units(level))).collect()
 }
 
 /// The minutes in the file, with all levels, are exactly those of the trades that were sent.
@@ -37,8 +48,7 @@ fn assert_equal(db: &Path, truth: &Truth, symbols: &[&str]) {
         );
         for (minute, true_minute) in stored.iter().zip(sent.values()) {
             assert_eq!((begins(minute.ids.0), begins(minute.ids.1)), (true_minute.first, true_minute.last), "{symbol}");
-            let levels = reader.levels(symbol, minute.begin_ms).unwrap();
-            let levels: BTreeMap<u64, [u64; 3]> = levels
+            let levels: BTreeMap<u64, [u64; 3]> = levels(&reader, minute)
                 .into_iter()
                 .map(|(price, Level { buy, sell, trades })| (begins(price), [buy, sell, trades].map(begins)))
                 .collect();

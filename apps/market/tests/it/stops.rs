@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use market::{Config, Progress, Saved, State, service, tcp};
+use market::{Config, Progress, Saved, State, Times, service, tcp};
 use sims::exchange::Exchange;
 use softstop::{Level, Reason, Report, Service, Status};
 use tokio::time::timeout;
@@ -20,7 +20,9 @@ fn collector(ws: SocketAddr, symbols: &[&str], db: &Path) -> (Service, Events) {
     let heard = Arc::clone(&events);
     let config = Config {
         ws: format!("ws://{ws}"),
+        rest: None,
         connect: tcp(),
+        times: Times::default(),
         symbols: symbols.iter().map(ToString::to_string).collect(),
         db: db.to_owned(),
         tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),

@@ -1,0 +1,81 @@
+//! When the exchange may be asked: its weights, and the times in which it wants not to be asked at all. Pure.
+
+use std::time::Duration;
+
+use crate::wire::rest::{Limits, Refusal, Waiting};
+
+/// What an address may use in a minute where the exchange does not say it.
+const PER_MINUTE: u32 = 6000;
+/// Of which so much is used here: others may live behind the same address.
+const SHARE: f64 = 0.8;
+const WINDOW: Duration = Duration::from_secs(60);
+/// How long to wait after 429 and 418 that do not say it.
+const WAIT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(120));
+
+/// One for all requests of the process: the exchange counts by address. `now` is the time since any fixed moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    per_minute: u32,
+    used: u32,
+    /// When the present minute of the exchange began, as late as it may have been.
+    begun: Option<Duration>,
+    /// Nothing may be asked before.
+    closed_until: Duration,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self { per_minute: PER_MINUTE, used: 0, begun: None, closed_until: Duration::ZERO }
+    }
+
+    /// What the exchange says it allows in a minute.
+    pub(crate) fn allows(&mut self, per_minute: u32) {
+        self.per_minute = per_minute.max(1);
+    }
+
+    /// How long a request of this weight has to wait.
+    pub(crate) fn wait(&self, weight: u32, now: Duration) -> Duration {
+        let closed = self.closed_until.saturating_sub(now);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of an u32")]
+        let most = (f64::from(self.per_minute) * SHARE) as u32;
+        match self.begun {
+            // One that alone is too heavy is sent in a minute of its own.
+            Some(begun) if self.used > 0 && self.used + weight > most => {
+                closed.max((begun + WINDOW).saturating_sub(now))
+            }
+            _ => closed,
+        }
+    }
+
+    /// A request of this weight is on its way.
+    pub(crate) fn asked(&mut self, weight: u32, now: Duration) {
+        if self.begun.is_none_or(|begun| begun + WINDOW <= now) {
+            (self.begun, self.used) = (Some(now), 0);
+        }
+        self.used = self.used.saturating_add(weight);
+    }
+
+    /// What an answer says about limits; `wall_ms` is the time since 1970.
+    pub(crate) fn answered(&mut self, limits: Limits, refusal: Option<&Refusal>, now: Duration, wall_ms: i64) {
+        if let Some(used) = limits.used_weight {
+            // Less than before: a new minute has begun there since the last answer.
+            if used < self.used {
+                self.begun = Some(now);
+            }
+            self.used = used;
+        }
+        if let Some(Refusal::Wait { wait, banned, .. }) = refusal {
+            let wait = match wait {
+                Some(Waiting::For(wait)) => *wait,
+                Some(Waiting::UntilMs(until)) => Duration::from_millis(u64::try_from(until - wall_ms).unwrap_or(0)),
+                None if *banned => WAIT.1,
+                None => WAIT.0,
+            };
+            self.closed_until = self.closed_until.max(now + wait);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn used(weight: u32) -> Limits {
+    Limits { used_weight: Some(weight), retry_after: None }
+}
+
+#[test]
+fn what_is_used_up_comes_back_with_the_next_minute() {
+    let mut budget = Budget::new();
+    budget.allows(100);
+
+    for _ in 0..8 {
+        assert_eq!(budget.wait(10, SECOND), Duration::ZERO);
+        budget.asked(10, SECOND);
+    }
+
+    assert_eq!(budget.wait(10, 2 * SECOND), 59 * SECOND, "a fifth is left to others");
+    assert_eq!(budget.wait(10, 61 * SECOND), Duration::ZERO);
+    budget.asked(10, 61 * SECOND);
+    assert_eq!(budget.wait(10, 62 * SECOND), Duration::ZERO);
+    assert_eq!(budget.wait(500, 62 * SECOND), 59 * SECOND);
+    assert_eq!(Budget::new().wait(50_000, SECOND), Duration::ZERO, "alone it is sent");
+}
+
+#[test]
+fn what_the_exchange_has_counted_is_what_counts() {
+    let mut budget = Budget::new();
+    budget.asked(4, SECOND);
+    budget.answered(used(4798), None, 2 * SECOND, 0);
+
+    assert_eq!(budget.wait(4, 3 * SECOND), 58 * SECOND, "others are at it as well");
+
+    budget.answered(used(4), None, 20 * SECOND, 0);
+    assert_eq!(budget.wait(4, 20 * SECOND), Duration::ZERO);
+}
+
+#[test]
+fn nothing_is_asked_while_the_exchange_does_not_want_it() {
+    let wait = |wait, banned| Refusal::Wait { wait, banned, error: None };
+    for (refusal, seconds) in [
+        (wait(Some(Waiting::For(7 * SECOND)), false), 7),
+        (wait(Some(Waiting::UntilMs(1_000_090_000)), true), 90),
+        (wait(Some(Waiting::UntilMs(5)), true), 0),
+        (wait(None, false), 60),
+        (wait(None, true), 120),
+        (Refusal::Firewall, 0),
+    ] {
+        let mut budget = Budget::new();
+        budget.answered(Limits::default(), Some(&refusal), 10 * SECOND, 1_000_000_000);
+
+        assert_eq!(budget.wait(1, 10 * SECOND), seconds * SECOND, "{refusal:?}");
+        assert_eq!(budget.wait(1, (10 + seconds) * SECOND), Duration::ZERO);
+    }
+}
+
+proptest! {
+    /// Whoever waits as long as he is told never uses more than his share in any minute that begins with his first request.
+    #[test]
+    fn the_share_is_never_exceeded(weights in prop::collection::vec((1..60_u32, 0..20_u64), 1..200)) {
+        let (mut budget, mut now, mut sent) = (Budget::new(), Duration::ZERO, Vec::<(Duration, u32)>::new());
+        budget.allows(100);
+        for (weight, pause) in weights {
+            now += SECOND * u32::try_from(pause).unwrap();
+            now += budget.wait(weight, now);
+            prop_assert_eq!(budget.wait(weight, now), Duration::ZERO);
+            budget.asked(weight, now);
+            sent.push((now, weight));
+        }
+        let mut window = (Duration::ZERO, 0);
+        for (at, weight) in sent {
+            if window.1 == 0 || window.0 + WINDOW <= at {
+                window = (at, 0);
+            }
+            window.1 += weight;
+            prop_assert!(window.1 <= 80, "{window:?}");
+        }
+    }
+}
