@@ -17,7 +17,7 @@ pub(crate) fn service(s: &mut Service, peer: SocketAddr) -> Result {
     s.component("feed", (), async move |scope, ()| {
         scope.supervise("connection", Policy::Restart(Restart::forever()), move |scope| async move {
             let connect = TcpStream::connect(peer);
-            let Some(connected) = scope.until_draining(connect).await else { return Ok(()) };
+            let Some(connected) = scope.until_cancelled(connect).await else { return Ok(()) };
             let stream = scope.open("connection", async { connected }, async |_| Ok(())).await?;
             scope.draining().await;
             stream.close().await
