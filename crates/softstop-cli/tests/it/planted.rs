@@ -74,9 +74,9 @@ struct Plant {
 }
 
 impl Plant {
-    /// Seconds: who does not end is waited for.
+    /// Seconds; it ends earlier when all trials are made and the failure is short.
     fn budget(&self) -> &'static str {
-        if self.rules[0] == "gone" { "10" } else { "8" }
+        "20"
     }
 }
 

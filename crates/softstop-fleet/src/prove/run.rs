@@ -26,6 +26,8 @@ use super::{
 const ALONE: f64 = 0.4;
 /// How long a rehearsed program is left alone once it is ready: what says that it is and fails then does not run at all.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Of those that were late beside others, so many are made once more.
+const MOST_ONCE_MORE: usize = 10;
 /// What of the budget may go into making failures shorter.
 const SHRINK: f64 = 0.25;
 
@@ -88,12 +90,14 @@ pub fn run(scenario: &Scenario, options: &Options<'_>) -> Verdict {
         options,
         planned: plan.len() as u64,
         began,
+        late: Mutex::default(),
         broken: Mutex::new(None),
     };
     let until = began + scenario.budget.mul_f64(1.0 - SHRINK);
     let alone = &plan[..plan.len().min(scenario.alone as usize)];
     let mut made = run.some(alone, 1, true, until.min(began + scenario.budget.mul_f64(ALONE)));
     made += run.some(&plan[made..], at_once as usize, at_once == 1, until);
+    run.once_more(until);
     let broken = run.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
     let interrupted = (options.stop)();
     if broken.is_none() && !interrupted && options.replay.is_none() {
@@ -117,6 +121,8 @@ struct Run<'a> {
     options: &'a Options<'a>,
     planned: u64,
     began: Instant,
+    /// Ended beside others, and later than they may.
+    late: Mutex<Vec<(Planned, Observation)>>,
     /// Why the program cannot be started any more.
     broken: Mutex<Option<String>>,
 }
@@ -131,6 +137,7 @@ impl Run<'_> {
                 match self.theatre.play(planned, timed) {
                     // It was given up.
                     _ if (self.options.stop)() => return,
+                    Ok(seen) if !timed && self.is_late(&seen) => self.hold_back(planned, seen),
                     Ok(seen) => self.add(&seen),
                     Err(error) => {
                         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.0);
@@ -147,6 +154,26 @@ impl Run<'_> {
             work();
         });
         made.into_inner()
+    }
+
+    /// Whether it ended, but later than it may: perhaps only because others ran beside it.
+    fn is_late(&self, seen: &Observation) -> bool {
+        let ended = seen.exit != Exit::Forced && !seen.planned.replay.traced();
+        ended && seen.exit_time().is_some_and(|took| took > self.scenario.rules.gone_within)
+    }
+
+    fn hold_back(&self, planned: &Planned, seen: Observation) {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).push((planned.clone(), seen));
+    }
+
+    /// Makes those that were late once more, alone, as far as there is time: that counts instead.
+    fn once_more(&self, until: Instant) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        for (at, (planned, seen)) in late.into_iter().enumerate() {
+            let tried = at < MOST_ONCE_MORE && !(self.options.stop)() && Instant::now() < until;
+            let again = tried.then(|| self.theatre.play(&planned, true));
+            self.add(&again.and_then(Result::ok).filter(|again| again.signalled().is_some()).unwrap_or(seen));
+        }
     }
 
     fn is_broken(&self) -> bool {
