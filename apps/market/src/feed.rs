@@ -34,6 +34,7 @@ use tokio_tungstenite::{
 use self::watch::{Replace, Watch};
 use crate::{
     Progress, Skipped, TRADES, Tell, Times,
+    backoff::Backoff,
     connects::Connects,
     count::Input,
     refill::Check,
@@ -94,8 +95,8 @@ enum Ended {
 
 /// What a message was.
 enum Took {
-    /// A trade of the symbol of this number.
-    Trade(usize),
+    /// A trade of the symbol of this number, and its aggregate.
+    Trade(usize, i64),
     /// The exchange has done what it was told.
     Answer,
     /// The exchange is about to close the connection.
@@ -163,13 +164,14 @@ impl Run {
     /// on a stop.
     async fn replace(&self, old: &mut Held<Socket>, watch: &mut Watch) -> Result<Option<Held<Socket>>> {
         let mut opening = pin!(async {
-            let mut new = self.open().await?;
-            match self.subscribed(&mut new).await {
-                Ok(()) => Ok(new),
-                Err(error) => {
-                    new.close().await?;
-                    Err(error)
+            let mut backoff = Backoff::new(self.feed.times.reconnect);
+            loop {
+                match self.another().await {
+                    Ok(new) => return new,
+                    // The old one goes on as long as it can.
+                    Err(error) => (self.feed.tell)(Progress::Disconnected(error.to_string())),
                 }
+                time::sleep(backoff.next()).await;
             }
         });
         let mut alive = true;
@@ -187,18 +189,54 @@ impl Run {
                 },
             }
         };
-        let new = match new {
-            Ok(new) => new,
-            Err(error) => {
-                self.farewell(old).await?;
-                return Err(error);
-            }
-        };
         (self.feed.tell)(Progress::Connected);
+        let mut new = new;
         if alive {
+            // An old one that is dead is not waited for long.
+            let _ = time::timeout(FAREWELL.0, self.meet(old, &mut new)).await;
             self.farewell(old).await?;
         }
         Ok(Some(new))
+    }
+
+    /// Completes when the old connection has brought what the new one began with: it may be behind.
+    async fn meet(&self, old: &mut Socket, new: &mut Socket) -> Result {
+        let (mut seen, mut begin) = (vec![i64::MIN; self.feed.symbols.len()], None);
+        loop {
+            let trade = tokio::select! { biased;
+                _ = self.scope.draining() => return Ok(()),
+                message = next(old) => match message {
+                    Ok(message) => self.take(message).await?,
+                    Err(_) => return Ok(()),
+                },
+                // What comes after its first trade waits.
+                message = next(new), if begin.is_none() => {
+                    let took = self.take(message.map_err(|error| self.lost(error))?).await?;
+                    if let Took::Trade(symbol, id) = took {
+                        begin = Some((symbol, id));
+                    }
+                    continue;
+                }
+            };
+            if let Took::Trade(symbol, id) = trade {
+                seen[symbol] = id;
+            }
+            if begin.is_some_and(|(symbol, id)| seen[symbol] >= id) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A connection that is subscribed.
+    async fn another(&self) -> Result<Held<Socket>> {
+        let mut new = self.open().await?;
+        match self.subscribed(&mut new).await {
+            Ok(()) => Ok(new),
+            Err(error) => {
+                new.close().await?;
+                Err(error)
+            }
+        }
     }
 
     /// A connection, made within the budget and the time for it.
@@ -293,7 +331,7 @@ impl Run {
 
     async fn note(&self, message: Message, watch: &mut Watch) -> Result {
         match self.take(message).await? {
-            Took::Trade(symbol) => watch.heard(Some(symbol)),
+            Took::Trade(symbol, _) => watch.heard(Some(symbol)),
             Took::Shutdown => watch.shutdown(),
             Took::Answer | Took::Other => watch.heard(None),
         }
@@ -324,9 +362,10 @@ impl Run {
                 Ok(Event::AggTrade { symbol, trade, .. }) => {
                     match symbols.binary_search_by(|name| name.as_str().cmp(&symbol)) {
                         Ok(at) => {
+                            let id = trade.id;
                             self.scope.owe(TRADES, 1);
                             inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
-                            return Ok(Took::Trade(at));
+                            return Ok(Took::Trade(at, id));
                         }
                         Err(_) => &skipped.ignored,
                     }

@@ -23,6 +23,8 @@ pub(crate) fn goes_on(seed: u64, script: Script) -> Config {
 /// What is in the file is what happened between its first trade and its last, holes of the exchange are marked, and no minute but the
 /// first and the last is partial. Returns how many aggregates that are.
 pub(crate) fn assert_nothing_is_missing(db: &Path, truth: &Truth) -> usize {
+    let open: Vec<_> = gaps(db).into_iter().filter(|gap| gap[5] == 0).collect();
+    assert!(open.is_empty(), "{open:?}");
     let (mut count, number) = (0, |id: u64| i64::try_from(id).unwrap());
     for symbol in SYMBOLS {
         let reader = Reader::open(db).unwrap();
