@@ -123,6 +123,10 @@ fn fault_is_found_and_twin_passes(name: &str) {
         assert_eq!(found["exit_status"], 1, "{name}, user {user}: {found:#}");
         for rule in &plant.rules {
             let line = replay(&found, rule).unwrap_or_else(|| panic!("{name}, user {user}: no `{rule}`: {found:#}"));
+            // Once is enough: the line is the same for everybody.
+            if user != getuid().as_raw() {
+                continue;
+            }
             let mut again = (0..TIMES).map(|_| place.prove("fault", &["--replay", line]));
             assert!(
                 again.any(|again| replay(&again, rule).is_some()),

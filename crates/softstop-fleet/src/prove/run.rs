@@ -233,11 +233,13 @@ fn rehearse<'a>(
     }
     let (mut theatre, mut rehearsal) = first_that_works(theatre, stages)?;
     let at_calls = scenario.moments.iter().any(|moments| matches!(moments, Moments::Syscalls { .. }));
-    if at_calls && options.replay.is_none() {
+    // Also to know what it writes that all trials share, before any are made beside each other.
+    let beside = scenario.parallel.is_none() && scenario.trials.is_none_or(|trials| trials > scenario.alone);
+    if (at_calls || beside) && options.replay.is_none() {
         let recorded = theatre.record(first_signal(scenario));
         theatre.stage.followed = Some(recorded.as_ref().map(|_| ()).map_err(Clone::clone));
         let (calls, shared) = recorded.unwrap_or_default();
-        rehearsal.calls = calls;
+        rehearsal.calls = if at_calls { calls } else { Vec::new() };
         theatre.stage.shared = if scenario.parallel.is_none() { shared } else { Vec::new() };
     }
     Ok((theatre, rehearsal))
