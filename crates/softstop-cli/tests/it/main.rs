@@ -7,6 +7,7 @@
 mod planted;
 
 use std::{
+    path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -112,13 +113,19 @@ fn a_verdict_that_cannot_be_kept_is_shown_all_the_same() {
 
 #[test]
 fn an_interrupt_ends_it_with_3_and_leaves_nothing() {
-    // Also while it waits for one that does not end.
-    for script in [GOOD, DEAF] {
-        interrupted(script);
-    }
+    let folder = tempfile::tempdir().unwrap();
+    let (runs, asked) = (folder.path().join("runs"), folder.path().join("asked"));
+    // The folder is named as a word of its own, so it is there for the program too.
+    let here = format!("cd {}", folder.path().display());
+
+    interrupted(&format!("{here}; touch runs; {GOOD}"), &runs);
+    // Also while it waits for one that was asked and does not end.
+    let deaf = format!("{here}; trap 'touch asked' TERM INT; echo ready; while :; do sleep 0.01; done");
+    interrupted(&deaf, &asked);
 }
 
-fn interrupted(script: &str) {
+/// Interrupts it once its program has made a file.
+fn interrupted(script: &str, mark: &Path) {
     let child = Command::new("env")
         .args([
             "--default-signal=INT",
@@ -136,8 +143,11 @@ fn interrupted(script: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It says how far it is once trials are made; before that it starts, which may be interrupted as well.
-    let _ = rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: 0, tv_nsec: 700_000_000 });
+    let until = Instant::now() + Duration::from_secs(20);
+    while !mark.exists() {
+        assert!(Instant::now() < until, "the program was not started, or not asked to stop");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
     let began = Instant::now();
 
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();

@@ -15,12 +15,13 @@ use super::{
     moments::{self, Rehearsal},
     packs::Lines,
     replay::{Edge, Moment, Replay, Signal},
-    scenario::{Moments, Scenario, Severity},
+    scenario::{Moments, Scenario, Severity, Wish},
     shrink::Limits,
     stage::{Stage, Theatre, Untried},
     trial::{Exit, Observation, Origin, Planned},
     verdict::{Ended, Tally, Verdict},
 };
+use crate::process::{Level, strongest};
 
 /// Trials are made one after the other for this part of the budget at most.
 const ALONE: f64 = 0.4;
@@ -35,7 +36,7 @@ const SHRINK: f64 = 0.25;
 pub struct Options<'a> {
     /// The binary whose main function calls [`trampoline`](crate::trampoline).
     pub trampoline: PathBuf,
-    /// Asked between trials: whether to end.
+    /// Asked again and again, within a trial too: whether to end.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told after each trial.
     pub tell: &'a (dyn Fn(Progress) + Sync),
@@ -222,16 +223,20 @@ fn rehearse<'a>(
     stage: Stage,
 ) -> Result<(Theatre<'a>, Rehearsal), String> {
     let mut theatre = Theatre::new(scenario, stage, options);
-    match crate::process::strongest(&theatre.trampoline) {
-        Ok(level) => theatre.stage.level = Some(level),
-        Err(error) => return Err(Untried::from(error).0),
-    }
+    theatre.stage.level = Some(match scenario.isolation.processes {
+        // Who leaves it is still found.
+        Wish::Off => Level::Subreaper,
+        _ => strongest(&theatre.trampoline).map_err(|error| Untried::from(error).0)?,
+    });
     let mut stages = vec![theatre.stage.clone()];
     stages.extend(theatre.stage.with_all_files());
     if theatre.stage.open() != theatre.stage {
         stages.push(theatre.stage.open());
     }
-    let (mut theatre, mut rehearsal) = first_that_works(theatre, stages)?;
+    let lacking = stages.iter().find_map(|stage| stage.lacks(&scenario.isolation));
+    stages.retain(|stage| stage.lacks(&scenario.isolation).is_none());
+    let (mut theatre, mut rehearsal) = first_that_works(theatre, stages)
+        .map_err(|why| if why.is_empty() { lacking.unwrap_or_default() } else { why })?;
     let at_calls = scenario.moments.iter().any(|moments| matches!(moments, Moments::Syscalls { .. }));
     // Also to know what it writes that all trials share, before any are made beside each other.
     let beside = scenario.parallel.is_none() && scenario.trials.is_none_or(|trials| trials > scenario.alone);

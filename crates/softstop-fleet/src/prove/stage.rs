@@ -8,6 +8,7 @@ mod faults;
 mod folders;
 mod live;
 mod needs;
+mod own;
 
 use std::{
     collections::BTreeSet,
@@ -21,15 +22,16 @@ use std::{
 use regex_lite::Regex;
 
 pub(crate) use self::ask::play;
+pub(super) use self::own::Stage;
 use self::{folders::Folders, live::Trial};
 use super::{
     replay::{Deed, Signal},
     run::Options,
-    scenario::{Ready, Scenario, Stdin, Wish},
+    scenario::{Ready, Scenario, Stdin},
     trial::{Exit, Leftovers, LogLine, Observation, Planned, Resumed, Said, Stream},
     watch,
 };
-use crate::process::{self, Contain, Level, Namespaces, Recorded, Running, Spec, StartError, Trace, Tracing};
+use crate::process::{self, Namespaces, Recorded, Running, Spec, StartError, Trace, Tracing};
 
 /// When a trial began and its recorded system calls, or why there are none.
 type Calls = Result<(Instant, Vec<Recorded>), String>;
@@ -48,92 +50,6 @@ const TERMINAL: (u16, u16) = (80, 24);
 const QUIET_LOOK: Duration = Duration::from_millis(20);
 /// How often whoever waits looks whether to give up.
 const STOP_LOOK: Duration = Duration::from_millis(100);
-
-/// What each trial has for itself, as far as it was found to work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Stage {
-    pub(super) namespaces: Namespaces,
-    pub(super) level: Option<Level>,
-    /// Whether its system calls can be followed, or why not; none where nobody asked.
-    pub(super) followed: Option<Result<(), String>>,
-    /// Files that the program writes and that are the same in every trial, where that was found out; a few of them.
-    pub(super) shared: Vec<String>,
-}
-
-impl Stage {
-    /// As much as the scenario wants and the program can bear.
-    ///
-    /// What the program and the commands beside it need of a folder stays there, shared with everybody.
-    pub(super) fn wanted(scenario: &Scenario) -> Self {
-        let needed = needs::of(scenario);
-        let covered = |folder: &&String| {
-            let folder = Path::new(folder.as_str());
-            folder.is_dir() && needs::may_be_covered(&needed, folder)
-        };
-        let private: Vec<PathBuf> = match scenario.isolation.files {
-            Wish::Off => Vec::new(),
-            _ => scenario.watch.iter().filter(covered).map(PathBuf::from).collect(),
-        };
-        let namespaces = Namespaces {
-            network: scenario.isolation.network != Wish::Off,
-            keep: needs::kept(&needed, &private),
-            private,
-            ipc: scenario.isolation.ipc != Wish::Off,
-            ..Namespaces::default()
-        };
-        Self { namespaces, ..Self::default() }
-    }
-
-    /// The same with the folders of everybody, where it has others.
-    pub(super) fn with_all_files(&self) -> Option<Self> {
-        let namespaces = Namespaces { private: Vec::new(), keep: Vec::new(), ..self.namespaces.clone() };
-        (namespaces != self.namespaces && namespaces != Namespaces::default())
-            .then_some(Self { namespaces, ..self.clone() })
-    }
-
-    /// The same without anything that could keep a program from working.
-    pub(super) fn open(&self) -> Self {
-        Self { namespaces: Namespaces::default(), ..self.clone() }
-    }
-
-    /// In words, for the verdict: what each trial had.
-    pub(super) fn words(&self) -> Vec<String> {
-        let had = |own: bool, what: &str| format!("{what} {}", if own { "of its own" } else { "shared with all" });
-        let folders: Vec<String> = self.namespaces.private.iter().map(|path| path.display().to_string()).collect();
-        let mut words = vec![
-            format!("its processes in a {}", self.level.map_or("?", Level::name)),
-            had(self.namespaces.network, "a network"),
-            had(self.namespaces.ipc, "shared memory"),
-            if folders.is_empty() {
-                "a TMPDIR of its own, and other folders shared with all, in which new files do not count".to_owned()
-            } else {
-                let kept: Vec<String> = self.namespaces.keep.iter().map(|path| path.display().to_string()).collect();
-                let but =
-                    if kept.is_empty() { String::new() } else { format!(", but {} shared with all", kept.join(", ")) };
-                format!("{} of its own{but}", folders.join(", "))
-            },
-        ];
-        if !self.shared.is_empty() {
-            words.push(format!("{} shared with all, so one trial was made after the other", self.shared.join(", ")));
-        }
-        words.extend(self.followed.as_ref().map(|followed| match followed {
-            Ok(()) => "its system calls followed where a signal or a fault waits for one".to_owned(),
-            Err(why) => format!("no signal at a system call: {why}"),
-        }));
-        words
-    }
-
-    fn spec(&self, command: &[String], trampoline: &Path, seed: u64) -> Spec {
-        let mut spec = Spec::new(command.first().cloned().unwrap_or_default()).args(command.iter().skip(1).cloned());
-        spec.namespaces = self.namespaces.clone();
-        spec.trampoline = trampoline.to_owned();
-        spec.env.push(("SOFTSTOP_SEED".into(), Some(seed.to_string().into())));
-        if let Some(level) = self.level {
-            spec.contain = Contain::At(level);
-        }
-        spec
-    }
-}
 
 /// What all trials have in common.
 #[derive(Clone)]

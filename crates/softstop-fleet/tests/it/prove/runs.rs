@@ -62,3 +62,15 @@ fn a_line_to_paste_names_the_scenario() {
 
     assert!(text.contains("softstop prove --scenario 'my prove.yaml' --replay '"), "{text}");
 }
+
+#[test]
+fn what_is_required_and_not_to_be_had_is_said_before_any_trial() {
+    // No folder is watched, so there is none to have for itself.
+    let without = proved(GOOD, "watch: []\nisolation: {files: required}");
+    assert_eq!((without.exit_status(), without.trials), (2, 0));
+    assert!(without.line().contains("`isolation: {files: required}` cannot be had here"), "{}", without.line());
+
+    assert!(proved(GOOD, "isolation: {files: required}").passed());
+    let loose = proved(GOOD, "isolation: {processes: off}");
+    assert!(loose.isolation[0].contains("subreaper"), "{:?}", loose.isolation);
+}
