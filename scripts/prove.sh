@@ -42,7 +42,7 @@ simulate() {
     "$@" >"$folder/$name" 2>"$folder/$name.log" &
     sims+=($!)
     for _ in $(seq 100); do
-        address=$(grep -om1 "$pattern" "$folder/$name" || true)
+        address=$(grep -om1 "$pattern" "$folder/$name" 2>/dev/null || true)
         [[ -n $address ]] && return
         sleep 0.1
     done
