@@ -4,7 +4,6 @@
 mod watch;
 
 use std::{
-    io,
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,12 +12,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{SinkExt, StreamExt, future::BoxFuture};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use softstop::{BoxError, Held, Policy, Restart, Result, Scope};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::{mpsc, watch as channel},
     time::{self, Instant},
 };
@@ -33,7 +30,7 @@ use tokio_tungstenite::{
 
 use self::watch::{Replace, Watch};
 use crate::{
-    Progress, Skipped, TRADES, Tell, Times,
+    Address, Connect, Connection, Progress, Skipped, TRADES, Tell, Times,
     backoff::Backoff,
     connects::Connects,
     count::Input,
@@ -52,28 +49,8 @@ const ENDED: &str = "the aggregator has ended";
 
 type Socket = WebSocketStream<Box<dyn Connection>>;
 
-/// Bytes to and from the exchange, over which WebSocket or HTTP is spoken.
-pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
-
-/// Connects to a host and port, such as `127.0.0.1:9443`; dropped before it completes, nothing is open.
-pub type Connect = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Box<dyn Connection>>> + Send + Sync>;
-
-/// Connects over TCP.
-pub fn tcp() -> Connect {
-    Arc::new(|to| {
-        Box::pin(async move {
-            let stream = TcpStream::connect(to).await?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Connection>)
-        })
-    })
-}
-
 pub(crate) struct Feed {
-    /// As [`address`](crate::address) gives it.
-    pub(crate) ws: String,
+    pub(crate) ws: Address,
     pub(crate) connect: Connect,
     /// Upper case, in order.
     pub(crate) symbols: Vec<String>,
@@ -268,12 +245,11 @@ impl Run {
 
     async fn connect(&self) -> Result<Socket, Error> {
         let url: Uri = format!("{}/stream", self.feed.ws).parse().map_err(http::Error::from)?;
-        let to = format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(80));
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(LONGEST_MESSAGE))
             .max_frame_size(Some(LONGEST_MESSAGE));
-        Ok(client_async_with_config(url, (self.feed.connect)(to).await?, Some(config)).await?.0)
+        Ok(client_async_with_config(url, (self.feed.connect)(&self.feed.ws).await?, Some(config)).await?.0)
     }
 
     fn lost(&self, error: Error) -> BoxError {

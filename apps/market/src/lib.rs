@@ -33,6 +33,8 @@ mod connects;
 mod count;
 mod feed;
 mod minutes;
+mod net;
+mod progress;
 mod refill;
 mod rest;
 mod scale;
@@ -54,9 +56,10 @@ use softstop::{Dep, Scope, Service};
 use tokio::sync::{mpsc, watch};
 
 pub use self::{
-    address::{address, rest_address},
-    feed::{Connect, Connection, tcp},
+    address::{Address, Scheme},
     minutes::Level,
+    net::{Connect, Connection, tcp},
+    progress::{Progress, Saved, Tell},
     scale::decimal,
     store::{Reader, State, Summary},
     wire::Scale,
@@ -76,15 +79,12 @@ pub const TRADES: &str = "trades";
 /// Trades between the feed and the aggregator: at 5,000 a second some 200 ms, in which a slow write goes unnoticed.
 const CHANNEL: usize = 1024;
 
-/// Told what happens, from the threads on which it happens: it has to return soon.
-pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
-
 /// What `market collect` collects, from where, into which file.
 pub struct Config {
-    /// The exchange's WebSocket, as [`address`] gives it.
-    pub ws: String,
-    /// `host:port` of its REST side, as [`rest_address`] gives it; `None`: what is missing is marked and not fetched.
-    pub rest: Option<String>,
+    /// The exchange's WebSocket.
+    pub ws: Address,
+    /// Its REST side; `None`: what is missing is marked and not fetched.
+    pub rest: Option<Address>,
     /// How both are reached: [`tcp`], or what a test puts in its place.
     pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
@@ -95,6 +95,14 @@ pub struct Config {
     pub tell: Tell,
     /// How long things may take: the default, or what a test puts in its place.
     pub times: Times,
+}
+
+impl Config {
+    /// These symbols from this exchange into this file, over TCP, with nothing fetched and nobody told.
+    pub fn new(ws: Address, symbols: impl IntoIterator<Item = String>, db: impl Into<PathBuf>) -> Self {
+        let symbols = symbols.into_iter().collect();
+        Self { ws, rest: None, connect: tcp(), symbols, db: db.into(), tell: Arc::new(drop), times: Times::default() }
+    }
 }
 
 /// How long things may take, and how long to wait before they are tried again.
@@ -147,38 +155,6 @@ impl Default for Times {
             quiet: Duration::from_secs(2),
         }
     }
-}
-
-/// What a person watching wants to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// The exchange is connected.
-    Connected,
-    /// The connection could not be made or broke, and why; it is tried again.
-    Disconnected(String),
-    /// A new connection is made beside the present one, and why.
-    Replacing(String),
-    /// What is missing of this symbol could not be asked for, and why; it is tried again.
-    Unfilled(String, String),
-    /// A minute is over and on disk.
-    Minute(Summary),
-    /// Everything is on disk and the file is closed.
-    Saved(Saved),
-}
-
-/// What came of one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Saved {
-    /// Minutes that were written to, the open ones among them.
-    pub minutes: u64,
-    /// Aggregated trades written.
-    pub trades: u64,
-    /// Trades that were on disk already.
-    pub known: u64,
-    /// Messages that could not be read.
-    pub malformed: u64,
-    /// Messages that are no trades of these symbols.
-    pub ignored: u64,
 }
 
 /// Messages that were no trades.

@@ -59,21 +59,18 @@ fn a_trade_that_is_acknowledged_before_it_is_stored_is_found_by_a_sweep() {
         let saved = Arc::<Mutex<Saved>>::default();
         let (received, said, db) =
             (Arc::clone(&exchange.seen.received), Arc::clone(&saved), folder.path().join("m.db"));
+        let symbols = script().into_iter().map(|trade| trade.symbol.to_owned());
         let config = Config {
-            ws: "ws://memory".into(),
-            rest: None,
-            times: Times::default(),
             connect: Arc::new(move |_| {
                 let connected = exchange.connect().map(|tap| Box::new(tap) as Box<dyn Connection>);
                 Box::pin(std::future::ready(connected))
             }),
-            symbols: script().into_iter().map(|trade| trade.symbol.to_owned()).collect(),
-            db: db.clone(),
             tell: Arc::new(move |progress| {
                 if let Progress::Saved(saved) = progress {
                     *said.lock().unwrap() = saved;
                 }
             }),
+            ..Config::new("ws://memory".parse()?, symbols, &db)
         };
         let (tell, skipped) = (Arc::clone(&config.tell), Arc::<Skipped>::default());
         let counted = Arc::clone(&skipped);

@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{ArgMatches, Command, arg, value_parser};
-use market::{Config, Progress, Reader, Saved, Times, address, rest_address, service, symbol, table, tcp};
+use market::{Address, Config, Reader, service, symbol, table};
 use softstop::Result;
 
 fn main() -> ExitCode {
@@ -31,9 +31,9 @@ fn arguments() -> Command {
     let db = |help: &'static str| arg!(--db <FILE>).required(true).value_parser(value_parser!(PathBuf)).help(help);
     let collect =
         Command::new("collect").about("Collect trades until Ctrl+C; the next start continues the open minute").args([
-            arg!(--ws <URL> "The exchange, such as ws://127.0.0.1:9443").required(true).value_parser(address),
+            arg!(--ws <URL> "The exchange, such as ws://127.0.0.1:9443").required(true).value_parser(Address::stream),
             arg!(--rest <URL> "Where it answers requests, such as http://127.0.0.1:8080; without it nothing that is missing is fetched")
-                .value_parser(rest_address),
+                .value_parser(Address::requests),
             arg!(--symbol <S> ... "What to collect, such as BTCUSDT; may be repeated")
                 .required(true)
                 .value_parser(symbol),
@@ -58,14 +58,11 @@ fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> 
 
 fn collect(matches: &ArgMatches) -> ExitCode {
     softstop::main(|s| {
+        let symbols = matches.get_many("symbol").expect("clap has seen to it").cloned();
         let config = Config {
-            ws: value(matches, "ws"),
-            rest: matches.get_one::<String>("rest").cloned(),
-            connect: tcp(),
-            symbols: matches.get_many("symbol").expect("clap has seen to it").cloned().collect(),
-            db: value(matches, "db"),
-            tell: Arc::new(|progress| print(&in_words(&progress))),
-            times: Times::default(),
+            rest: matches.get_one::<Address>("rest").cloned(),
+            tell: Arc::new(|progress| print(&progress.to_string())),
+            ..Config::new(value(matches, "ws"), symbols, value::<PathBuf>(matches, "db"))
         };
         let symbols: Vec<&str> = config.symbols.iter().map(String::as_str).collect();
         print(&format!("collecting {} from {} into {}", symbols.join(", "), config.ws, config.db.display()));
@@ -91,24 +88,4 @@ fn minutes(matches: &ArgMatches) -> Result {
 /// A closed stdout changes nothing.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-fn in_words(progress: &Progress) -> String {
-    match progress {
-        Progress::Connected => "connected".into(),
-        Progress::Disconnected(error) => format!("{error}; trying again"),
-        Progress::Replacing(why) => format!("{why}; making a new one"),
-        Progress::Unfilled(symbol, error) => format!("{symbol}: cannot fetch what is missing: {error}; trying again"),
-        Progress::Minute(minute) => table::line(minute),
-        Progress::Saved(Saved { minutes, trades, known, malformed, ignored }) => {
-            let saved = format!("saved {}, {}", table::count(*minutes, "minute"), table::count(*trades, "trade"));
-            let besides = [
-                (known, format!("{known} known already")),
-                (malformed, table::count(*malformed, "malformed message") + " skipped"),
-                (ignored, table::count(*ignored, "other message")),
-            ];
-            let besides = besides.into_iter().filter(|(count, _)| **count > 0).map(|(_, words)| words);
-            std::iter::once(saved).chain(besides).collect::<Vec<_>>().join(", ")
-        }
-    }
 }

@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    Address, Connect,
     budget::Budget,
-    feed::Connect,
     wire::{
         LONGEST_ANSWER,
         rest::{Limits, Refusal, limits, refusal},
@@ -50,8 +50,7 @@ impl fmt::Display for Trouble {
 
 /// The way to the REST side of an exchange.
 pub(crate) struct Client {
-    /// `host:port`.
-    to: String,
+    to: Address,
     connect: Connect,
     limit: Duration,
     budget: Budget,
@@ -66,7 +65,7 @@ struct Open {
 }
 
 impl Client {
-    pub(crate) fn new(to: String, connect: Connect, limit: Duration) -> Self {
+    pub(crate) fn new(to: Address, connect: Connect, limit: Duration) -> Self {
         Self { to, connect, limit, budget: Budget::new(), begun: Instant::now(), open: None }
     }
 
@@ -107,8 +106,10 @@ impl Client {
                 open(&self.to, &self.connect).await.map_err(|why| format!("cannot connect to {}: {why}", self.to))?
             }
         };
-        let request =
-            Request::get(path).header(HOST, &self.to).body(Empty::new()).map_err(|error| error.to_string())?;
+        let request = Request::get(path)
+            .header(HOST, self.to.authority())
+            .body(Empty::new())
+            .map_err(|error| error.to_string())?;
         let Open { send, run } = &mut open;
         let answer = async {
             let response: Response<Incoming> = send.send_request(request).await?;
@@ -130,8 +131,8 @@ impl Client {
     }
 }
 
-async fn open(to: &str, connect: &Connect) -> Result<Open, softstop::BoxError> {
-    let stream = connect(to.to_owned()).await?;
+async fn open(to: &Address, connect: &Connect) -> Result<Open, softstop::BoxError> {
+    let stream = connect(to).await?;
     let (send, run) = handshake(TokioIo::new(stream)).await?;
     Ok(Open { send, run: Box::pin(run) })
 }

@@ -90,6 +90,34 @@ fn a_reader_takes_over_version_1_too() {
 }
 
 #[test]
+fn a_file_of_version_2_is_taken_over_and_each_change_of_a_minute_has_a_revision_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    write(&database, &count(&database, &mut track, &[trade(1, 0, 1), trade(2, 60_000, 2)])).unwrap();
+    database.close().unwrap();
+    let before = minutes(&path);
+    let back = "DROP INDEX minutes_by_revision; ALTER TABLE minutes DROP COLUMN revision; DROP TABLE depth; PRAGMA user_version = 2";
+    Connection::open(&path).unwrap().execute_batch(back).unwrap();
+    let revisions = || {
+        let file = Connection::open(&path).unwrap();
+        let mut query = file.prepare("SELECT begin_ms, revision FROM minutes ORDER BY revision").unwrap();
+        query
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<Vec<(i64, i64)>, _>>()
+            .unwrap()
+    };
+
+    let (database, mut track) = open(&path);
+
+    assert_eq!(minutes(&path), before);
+    assert_eq!(revisions(), [(0, 1), (60_000, 2)]);
+    write(&database, &count(&database, &mut track, &[trade(3, 60_001, 4), trade(4, 120_000, 1)])).unwrap();
+    assert_eq!(revisions(), [(0, 1), (60_000, 3), (120_000, 4)]);
+}
+
+#[test]
 fn what_was_journaled_and_not_counted_is_counted_by_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
@@ -194,7 +222,7 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     assert!(says(&path("other.db")).ends_with("other.db is not a database of `market`; name another file"));
 
     Connection::open(path("new.db")).unwrap().execute_batch("CREATE TABLE t (x); PRAGMA user_version = 9;").unwrap();
-    assert!(says(&path("new.db")).contains("schema version 9, this program knows 2"));
+    assert!(says(&path("new.db")).contains("schema version 9, this program knows 3"));
 
     let _held = Database::open(&path("m.db"), &[]).unwrap();
     assert!(says(&path("m.db")).contains("another `market collect` writes to"));

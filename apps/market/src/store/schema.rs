@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use softstop::Result;
 
 /// A file with a later one is refused, one with an earlier one is taken over.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// STRICT, so that a sum too large for an integer is an error and not a floating-point number.
 ///
@@ -14,7 +14,10 @@ pub(crate) const VERSION: i64 = 2;
 ///   `trades` behind it is counted by the next start.
 /// - `trades`: the journal.
 /// - `gaps`: single trades that are missing; `from_id` to `to_id` are the aggregates the exchange was not asked for yet.
-/// - `minutes` and `levels`: prices and volumes are whole numbers of 10⁻ᵖˡᵃᶜᵉˢ, as the minute says.
+/// - `minutes` and `levels`: prices and volumes are whole numbers of 10⁻ᵖˡᵃᶜᵉˢ, as the minute says. `revision` rises with every change of
+///   any minute and is of one minute alone: what has changed since a revision are the minutes above it.
+/// - `depth`: order books at moments of the exchange's clock; `bids` and `asks` are JSON, `[[price, quantity], …]`, best first, in the same
+///   units.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE symbols (
     symbol INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, first_id INTEGER, last_id INTEGER, counted INTEGER,
@@ -30,13 +33,17 @@ CREATE TABLE minutes (
     symbol TEXT NOT NULL, begin_ms INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
     expected INTEGER NOT NULL, stored INTEGER NOT NULL, refilled INTEGER NOT NULL, state TEXT NOT NULL,
     price_places INTEGER NOT NULL, quantity_places INTEGER NOT NULL, begun INTEGER NOT NULL, misplaced INTEGER NOT NULL,
-    PRIMARY KEY (symbol, begin_ms)) STRICT, WITHOUT ROWID;
+    revision INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (symbol, begin_ms)) STRICT, WITHOUT ROWID;
 CREATE INDEX minutes_by_id ON minutes (symbol, last_id);
+CREATE INDEX minutes_by_revision ON minutes (revision);
+CREATE TABLE depth (
+    symbol TEXT NOT NULL, time_ms INTEGER NOT NULL, last_id INTEGER NOT NULL, price_places INTEGER NOT NULL,
+    quantity_places INTEGER NOT NULL, bids TEXT NOT NULL, asks TEXT NOT NULL, PRIMARY KEY (symbol, time_ms)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS levels (
     symbol TEXT NOT NULL, begin_ms INTEGER NOT NULL, price INTEGER NOT NULL,
     buy INTEGER NOT NULL, sell INTEGER NOT NULL, trades INTEGER NOT NULL,
     PRIMARY KEY (symbol, begin_ms, price)) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;";
+PRAGMA user_version = 3;";
 
 /// Version 1 knew no journal, no gaps and no scale: of what it says is missing only the number is known, not the place.
 const FROM_1: &str = "
@@ -44,10 +51,22 @@ INSERT INTO symbols (name, first_id, last_id, newest_ms)
     SELECT symbol, min(first_id), max(last_id), max(begin_ms) FROM minutes_1 GROUP BY symbol;
 INSERT INTO minutes
     SELECT symbol, begin_ms, first_id, last_id, last_id - first_id + 1, stored, 0,
-        iif(begun AND ended AND stored = last_id - first_id + 1, 'complete', 'partial'), 8, 8, begun, last_id - first_id + 1 - stored
+        iif(begun AND ended AND stored = last_id - first_id + 1, 'complete', 'partial'), 8, 8, begun, last_id - first_id + 1 - stored,
+        row_number() OVER (ORDER BY begin_ms, symbol)
     FROM (SELECT m.*, (SELECT sum(trades) FROM levels l WHERE l.symbol = m.symbol AND l.begin_ms = m.begin_ms) AS stored
         FROM minutes_1 m);
 DROP TABLE minutes_1;";
+
+/// Version 2 knew no revisions and no depth.
+const FROM_2: &str = "
+ALTER TABLE minutes ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+UPDATE minutes SET revision = r.number FROM (SELECT symbol, begin_ms, row_number() OVER (ORDER BY begin_ms, symbol) AS number FROM minutes) r
+    WHERE minutes.symbol = r.symbol AND minutes.begin_ms = r.begin_ms;
+CREATE INDEX minutes_by_revision ON minutes (revision);
+CREATE TABLE depth (
+    symbol TEXT NOT NULL, time_ms INTEGER NOT NULL, last_id INTEGER NOT NULL, price_places INTEGER NOT NULL,
+    quantity_places INTEGER NOT NULL, bids TEXT NOT NULL, asks TEXT NOT NULL, PRIMARY KEY (symbol, time_ms)) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;";
 
 /// What a reader finds where a `market collect` was killed in its first moment, or is in it.
 const EMPTY: i64 = -1;
@@ -64,7 +83,7 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
             file.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
         }
         let mut version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version == 1 {
+        if (1..VERSION).contains(&version) {
             take_over(&file)?;
             version = VERSION;
         }
@@ -88,8 +107,10 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
 fn take_over(file: &Connection) -> rusqlite::Result<()> {
     let transaction = rusqlite::Transaction::new_unchecked(file, rusqlite::TransactionBehavior::Immediate)?;
     // Somebody else may have been faster.
-    if transaction.query_row("PRAGMA user_version", [], |row| row.get(0)) == Ok(1) {
-        transaction.execute_batch(&format!("ALTER TABLE minutes RENAME TO minutes_1; {SCHEMA} {FROM_1}"))?;
+    match transaction.query_row("PRAGMA user_version", [], |row| row.get(0))? {
+        1 => transaction.execute_batch(&format!("ALTER TABLE minutes RENAME TO minutes_1; {SCHEMA} {FROM_1}"))?,
+        2 => transaction.execute_batch(FROM_2)?,
+        _ => {}
     }
     transaction.commit()
 }

@@ -20,13 +20,14 @@ use crate::{
 const APPEND: &str = "INSERT OR IGNORE INTO trades VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const PUT_MINUTE: &str = "
-INSERT INTO minutes VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 'partial', ?6, ?7, 1, 0)
+INSERT INTO minutes VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 'partial', ?6, ?7, 1, 0, 0)
 ON CONFLICT DO UPDATE SET first_id = excluded.first_id, last_id = excluded.last_id, refilled = excluded.refilled,
     price_places = excluded.price_places, quantity_places = excluded.quantity_places";
 
 /// Says of a minute how much of it is there: ?1 its symbol, ?2 its beginning, ?3 the symbol's number.
 const SETTLE: &str = "
 UPDATE minutes SET
+    revision = 1 + (SELECT coalesce(max(revision), 0) FROM minutes),
     stored = s.stored, expected = s.stored + misplaced + s.missing,
     state = CASE
         WHEN begin_ms >= s.newest_ms OR minutes.first_id <= s.begin OR NOT begun OR misplaced > 0 OR s.open THEN 'partial'

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use market::{Config, Progress, Reader, Times, service, tcp};
+use market::{Config, Progress, Reader, Times, service};
 use sims::exchange::{Exchange, Happening, Log, RequestFault, Rule, Script, SocketFault};
 use softstop::{Reason, Report, Service, Status};
 use tempfile::TempDir;
@@ -73,18 +73,14 @@ impl Rig {
     async fn run(&self, times: Times, enough: impl AsyncFnOnce(&Self)) -> (Report, Duration) {
         let mut market = Service::new("market");
         let heard = Arc::clone(&self.events);
-        service(
-            &mut market,
-            Config {
-                ws: format!("ws://{}", self.exchange.ws),
-                rest: Some(self.exchange.rest.to_string()),
-                connect: tcp(),
-                symbols: SYMBOLS.map(str::to_owned).into(),
-                db: self.db(),
-                tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
-                times,
-            },
-        );
+        let address = |text: String| text.parse().unwrap();
+        let config = Config {
+            rest: Some(address(self.exchange.rest_url())),
+            tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
+            times,
+            ..Config::new(address(self.exchange.ws_url()), SYMBOLS.map(str::to_owned), self.db())
+        };
+        service(&mut market, config);
         let asked = Mutex::new(Instant::now());
         let stop = async {
             timeout(PATIENCE, enough(self)).await.expect("it comes so far");

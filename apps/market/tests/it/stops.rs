@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use market::{Config, Progress, Saved, State, Times, service, tcp};
+use market::{Config, Progress, Saved, State, service};
 use sims::exchange::Exchange;
 use softstop::{Level, Reason, Report, Service, Status};
 use tokio::time::timeout;
@@ -18,14 +18,10 @@ type Events = Arc<Mutex<Vec<Progress>>>;
 fn collector(ws: SocketAddr, symbols: &[&str], db: &Path) -> (Service, Events) {
     let events = Events::default();
     let heard = Arc::clone(&events);
+    let symbols = symbols.iter().map(ToString::to_string);
     let config = Config {
-        ws: format!("ws://{ws}"),
-        rest: None,
-        connect: tcp(),
-        times: Times::default(),
-        symbols: symbols.iter().map(ToString::to_string).collect(),
-        db: db.to_owned(),
         tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
+        ..Config::new(format!("ws://{ws}").parse().unwrap(), symbols, db)
     };
     let mut market = Service::new("market");
     service(&mut market, config);

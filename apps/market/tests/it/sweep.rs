@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use market::{Config, Connection, Level, Progress, Reader, Saved, State, TRADES, Times, service};
+use market::{Address, Config, Connection, Level, Progress, Reader, Saved, State, TRADES, service};
 use softstop::{
     Level as Press, Reason, Report, Result, Service, Status,
     testing::{Fault, Sweep, sweep},
@@ -34,23 +34,20 @@ fn collector(to: &mut Service, manner: Manner, folder: &Path) -> (Seen, Said) {
     let exchange = Exchange::add(to, manner);
     let (seen, said) = (exchange.seen.clone(), Said::default());
     let saying = Arc::clone(&said);
-    let connect = move |_| {
+    let connect = move |_: &Address| {
         let connected = exchange.connect().map(|tap| Box::new(tap) as Box<dyn Connection>);
         Box::pin(std::future::ready(connected)) as _
     };
+    let symbols = script().into_iter().map(|trade| trade.symbol.to_owned());
     let config = Config {
-        ws: "ws://memory".into(),
-        rest: None,
-        times: Times::default(),
         connect: Arc::new(connect),
-        symbols: script().into_iter().map(|trade| trade.symbol.to_owned()).collect(),
-        db: folder.join("m.db"),
         tell: Arc::new(move |progress| {
             if let Progress::Saved(saved) = progress {
                 let before = saying.lock().unwrap().replace(saved);
                 assert_eq!(before, None, "what was saved is said once");
             }
         }),
+        ..Config::new("ws://memory".parse().unwrap(), symbols, folder.join("m.db"))
     };
     service(to, config);
     (seen, said)
