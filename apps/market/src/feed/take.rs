@@ -1,0 +1,72 @@
+//! Takes a message in: a trade is handed on, what is none is counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt;
+use softstop::Result;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::{Feed, Run, connection::Socket, watch::Watch};
+use crate::{
+    TRADES,
+    count::Input,
+    wire::{self, Event},
+};
+
+const ENDED: &str = "the aggregator has ended";
+
+/// What a message was.
+pub(super) enum Took {
+    /// A trade of the symbol of this number, and its aggregate.
+    Trade(usize, i64),
+    /// The exchange has done what it was told.
+    Answer,
+    /// The exchange is about to close the connection.
+    Shutdown,
+    Other,
+}
+
+impl Run {
+    pub(super) async fn note(&self, message: Message, watch: &mut Watch) -> Result {
+        match self.take(message).await? {
+            Took::Trade(symbol, _) => watch.heard(Some(symbol)),
+            Took::Shutdown => watch.shutdown(),
+            Took::Answer | Took::Other => watch.heard(None),
+        }
+        Ok(())
+    }
+
+    /// Hands a trade on; counts what is none.
+    pub(super) async fn take(&self, message: Message) -> Result<Took> {
+        let Feed { ws, symbols, inputs, skipped, .. } = &*self.feed;
+        let skipped: &AtomicU64 = match message {
+            Message::Text(text) => match wire::read(&text) {
+                Ok(Event::AggTrade { symbol, trade, .. }) => {
+                    match symbols.binary_search_by(|name| name.as_str().cmp(&symbol)) {
+                        Ok(at) => {
+                            let id = trade.id;
+                            self.scope.owe(TRADES, 1);
+                            inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
+                            return Ok(Took::Trade(at, id));
+                        }
+                        Err(_) => &skipped.ignored,
+                    }
+                }
+                Ok(Event::Answer { .. }) => return Ok(Took::Answer),
+                Ok(Event::Refused { why, .. }) => return Err(format!("{ws} refused the subscription: {why}").into()),
+                Ok(Event::Shutdown { .. }) => return Ok(Took::Shutdown),
+                Ok(_) => &skipped.ignored,
+                Err(_) => &skipped.malformed,
+            },
+            Message::Binary(_) => &skipped.malformed,
+            _ => return Ok(Took::Other),
+        };
+        skipped.fetch_add(1, Ordering::Relaxed);
+        Ok(Took::Other)
+    }
+}
+
+/// The next message; that there is none is an error as well.
+pub(super) async fn next(socket: &mut Socket) -> Result<Message, Error> {
+    socket.next().await.unwrap_or(Err(Error::ConnectionClosed))
+}
