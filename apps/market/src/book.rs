@@ -6,14 +6,17 @@
 //! Rule: binance-spot-api-docs, `web-socket-streams.md`, "How to manage a local order book correctly"; for futures the page of the same
 //! name there. One step further than the rule goes: a snapshot that ends directly before the first change is taken too.
 //!
+//! Levels below those of the snapshot are unknown. A book that is [limited](Book::limited) holds none of them, so that all it shows is
+//! exact; as prices move it gets [shallow](Book::is_shallow), until a [new snapshot](Book::expect_snapshot) takes its place.
+//!
 //! # What it does not do
-//! Levels below those of the snapshot are unknown until they change. It does not fetch snapshots, and does not know when to.
+//! It does not fetch snapshots. A change that comes too early is a gap: who expects changes out of order asks [`Book::is_ahead`].
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-};
+mod live;
 
+use std::{collections::VecDeque, fmt};
+
+use self::live::Live;
 use crate::wire::{DecimalError, Diff, PriceLevel, Scale, Snapshot};
 
 /// Changes that wait for a snapshot: at ten a second a quarter of an hour. The oldest gives way.
@@ -59,12 +62,17 @@ pub enum Loss {
         /// In units of the scale.
         ask: i64,
     },
-    /// A number that cannot be counted in units of the scale.
+    /// A number that cannot be counted together with the others.
     Number {
         /// As it came.
         level: PriceLevel,
         /// What is wrong with it.
         error: DecimalError,
+    },
+    /// The numbers of the book are too large to be counted as finely as a new one needs.
+    TooFine {
+        /// What it needs.
+        scale: Scale,
     },
 }
 
@@ -83,7 +91,7 @@ pub enum Taken {
     },
     /// The book was there already, and stays as it is.
     NotNeeded,
-    /// The book is not there for this reason; what waits still waits.
+    /// The snapshot, or what waits for it, is of no use for this reason. What was there stays, and what waits still waits.
     Lost(Loss),
 }
 
@@ -101,6 +109,8 @@ pub struct Top {
 pub struct Book {
     rule: Rule,
     scale: Scale,
+    /// How many levels of a side a snapshot has at most.
+    limit: usize,
     state: State,
 }
 
@@ -108,17 +118,8 @@ pub struct Book {
 enum State {
     /// In the order of their ids. A gap among them shows when a snapshot comes: it has to end behind it.
     Waiting(VecDeque<Diff>),
-    Live(Live),
-}
-
-#[derive(Debug, Clone)]
-struct Live {
-    last_id: i64,
-    /// Whether `last_id` is a snapshot's, which with futures need not be that of a change.
-    fresh: bool,
-    /// Price to quantity, in units of the scale; no quantity is 0.
-    bids: BTreeMap<i64, i64>,
-    asks: BTreeMap<i64, i64>,
+    /// The book, and while a snapshot is expected all changes since then.
+    Live(Live, Option<VecDeque<Diff>>),
 }
 
 /// How a change stands to what is known.
@@ -129,31 +130,37 @@ enum Follows {
 }
 
 impl Book {
-    /// A book that waits for changes and a snapshot; prices and quantities are counted in units of `scale`.
+    /// A book that waits for changes and a snapshot; prices and quantities are counted in units of `scale`, or of a finer one as soon as a
+    /// number needs it. Snapshots are whole.
     pub fn new(rule: Rule, scale: Scale) -> Self {
-        Self { rule, scale, state: State::Waiting(VecDeque::new()) }
+        Self { rule, scale, limit: usize::MAX, state: State::Waiting(VecDeque::new()) }
+    }
+
+    /// The same with snapshots that have at most so many levels of each side: a side with as many may have more, which are unknown.
+    pub fn limited(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     /// Takes a change.
     pub fn diff(&mut self, diff: Diff) -> Step {
-        let live = match &mut self.state {
-            State::Live(live) => live,
+        let (live, since) = match &mut self.state {
+            State::Live(live, since) => (live, since),
             State::Waiting(buffer) => {
                 if buffer.back().is_some_and(|last| diff.last <= last.last) {
                     return Step::Stale;
                 }
-                if buffer.len() == MOST_BUFFERED {
-                    buffer.pop_front();
-                }
-                buffer.push_back(diff);
+                push(buffer, diff);
                 return Step::Buffered;
             }
         };
         let lost = match self.rule.follows(live.last_id, live.fresh, &diff) {
             Follows::Stale => return Step::Stale,
             Follows::Gap => Loss::Gap { after: live.last_id, before: diff.first },
-            Follows::Next => match live.apply(&diff, self.scale) {
-                Ok(()) => return Step::Applied,
+            Follows::Next => match live.apply(&diff) {
+                Ok(()) => {
+                    since.iter_mut().for_each(|since| push(since, diff.clone()));
+                    return Step::Applied;
+                }
                 Err(lost) => lost,
             },
         };
@@ -161,10 +168,18 @@ impl Book {
         Step::Lost(lost)
     }
 
-    /// Takes a snapshot, if one is needed.
+    /// Whether the book is there and a change between it and this one is missing, or comes later.
+    pub fn is_ahead(&self, diff: &Diff) -> bool {
+        self.live().is_some_and(|live| matches!(self.rule.follows(live.last_id, live.fresh, diff), Follows::Gap))
+    }
+
+    /// Takes a snapshot, if one is needed or [expected](Self::expect_snapshot).
     pub fn snapshot(&mut self, snapshot: &Snapshot) -> Taken {
-        let State::Waiting(buffer) = &mut self.state else { return Taken::NotNeeded };
-        let mut live = match Live::new(snapshot, self.scale) {
+        let buffer = match &mut self.state {
+            State::Waiting(buffer) | State::Live(_, Some(buffer)) => buffer,
+            State::Live(_, None) => return Taken::NotNeeded,
+        };
+        let mut live = match Live::new(snapshot, self.scale, self.limit) {
             Ok(live) => live,
             Err(lost) => return Taken::Lost(lost),
         };
@@ -173,7 +188,7 @@ impl Book {
             match self.rule.follows(live.last_id, live.fresh, diff) {
                 Follows::Stale => {}
                 Follows::Gap => return Taken::TooOld { first: diff.first },
-                Follows::Next => match live.apply(diff, self.scale) {
+                Follows::Next => match live.apply(diff) {
                     Ok(()) => applied += 1,
                     Err(lost) => {
                         // With this change among those that wait, no snapshot before it would do.
@@ -183,8 +198,25 @@ impl Book {
                 },
             }
         }
-        self.state = State::Live(live);
+        if let Some(last_id) = self.last_id().filter(|last_id| live.last_id < *last_id) {
+            return Taken::TooOld { first: last_id };
+        }
+        self.scale = live.scale;
+        self.state = State::Live(live, None);
         Taken::Live { applied }
+    }
+
+    /// Lets a snapshot that is asked for from now on take the place of the book. The book stays there meanwhile; it does nothing where it
+    /// is not.
+    pub fn expect_snapshot(&mut self) {
+        if let State::Live(_, since) = &mut self.state {
+            since.get_or_insert_default();
+        }
+    }
+
+    /// Whether less than nine tenths of the levels are known that a snapshot would have, and there may be more.
+    pub fn is_shallow(&self) -> bool {
+        self.live().is_some_and(|live| live.bids.is_shallow(self.limit) || live.asks.is_shallow(self.limit))
     }
 
     /// Gives the book up, as when the connection is lost; nothing waits any more.
@@ -202,19 +234,21 @@ impl Book {
         self.live().map(|live| live.last_id)
     }
 
-    /// What its prices and quantities are counted in.
+    /// What its prices and quantities are counted in at present.
     pub fn scale(&self) -> Scale {
-        self.scale
+        self.live().map_or(self.scale, |live| live.scale)
     }
 
     /// Price and quantity of every bid, highest price first; none while the book is not there.
     pub fn bids(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.live().into_iter().flat_map(|live| live.bids.iter().rev().map(|(price, quantity)| (*price, *quantity)))
+        self.live()
+            .into_iter()
+            .flat_map(|live| live.bids.levels.iter().rev().map(|(price, quantity)| (*price, *quantity)))
     }
 
     /// Price and quantity of every ask, lowest price first; none while the book is not there.
     pub fn asks(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.live().into_iter().flat_map(|live| live.asks.iter().map(|(price, quantity)| (*price, *quantity)))
+        self.live().into_iter().flat_map(|live| live.asks.levels.iter().map(|(price, quantity)| (*price, *quantity)))
     }
 
     /// The best levels of both sides, at most so many of each.
@@ -224,7 +258,7 @@ impl Book {
 
     fn live(&self) -> Option<&Live> {
         match &self.state {
-            State::Live(live) => Some(live),
+            State::Live(live, _) => Some(live),
             State::Waiting(_) => None,
         }
     }
@@ -249,43 +283,12 @@ impl Rule {
     }
 }
 
-impl Live {
-    fn new(snapshot: &Snapshot, scale: Scale) -> Result<Self, Loss> {
-        let side =
-            |levels| Ok::<_, Loss>(units(levels, scale)?.into_iter().filter(|(_, quantity)| *quantity > 0).collect());
-        let (bids, asks) = (side(&snapshot.bids)?, side(&snapshot.asks)?);
-        Self { last_id: snapshot.last_id, fresh: true, bids, asks }.uncrossed()
+/// The oldest gives way.
+fn push(buffer: &mut VecDeque<Diff>, diff: Diff) {
+    if buffer.len() == MOST_BUFFERED {
+        buffer.pop_front();
     }
-
-    fn apply(&mut self, diff: &Diff, scale: Scale) -> Result<(), Loss> {
-        for (levels, side) in [(&diff.bids, &mut self.bids), (&diff.asks, &mut self.asks)] {
-            for (price, quantity) in units(levels, scale)? {
-                if quantity == 0 {
-                    side.remove(&price);
-                } else {
-                    side.insert(price, quantity);
-                }
-            }
-        }
-        (self.last_id, self.fresh) = (diff.last, false);
-        self.check()
-    }
-
-    fn uncrossed(self) -> Result<Self, Loss> {
-        self.check().map(|()| self)
-    }
-
-    fn check(&self) -> Result<(), Loss> {
-        match (self.bids.last_key_value(), self.asks.first_key_value()) {
-            (Some((bid, _)), Some((ask, _))) if bid >= ask => Err(Loss::Crossed { bid: *bid, ask: *ask }),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn units(levels: &[PriceLevel], scale: Scale) -> Result<Vec<(i64, i64)>, Loss> {
-    let units = |level: &PriceLevel| Ok((level.price.at(scale.price)?, level.quantity.at(scale.quantity)?));
-    levels.iter().map(|level| units(level).map_err(|error| Loss::Number { level: *level, error })).collect()
+    buffer.push_back(diff);
 }
 
 impl fmt::Display for Loss {
@@ -295,6 +298,9 @@ impl fmt::Display for Loss {
             Self::Crossed { bid, ask } => write!(f, "the best bid, {bid}, is not below the best ask, {ask}"),
             Self::Number { level: PriceLevel { price, quantity }, error } => {
                 write!(f, "the level of {quantity} at {price} cannot be kept: {error}")
+            }
+            Self::TooFine { scale: Scale { price, quantity } } => {
+                write!(f, "prices with {price} and quantities with {quantity} places are too large to be kept exactly")
             }
         }
     }

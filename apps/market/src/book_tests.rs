@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
@@ -135,18 +135,80 @@ fn a_book_that_is_crossed_or_cannot_be_counted_is_given_up() {
     assert!(book.needs_snapshot());
 
     let mut book = live(Rule::Spot, 100);
-    let too_fine = Diff { asks: levels(&[("10.005", "1")]), ..diff(101, 101) };
-    let Step::Lost(lost @ Loss::Number { error: DecimalError::TooFine, .. }) = book.diff(too_fine.clone()) else {
+    let too_large = Diff { asks: levels(&[("10.005", "9223372036854776")]), ..diff(101, 101) };
+    let Step::Lost(lost @ Loss::Number { error: DecimalError::TooLarge, .. }) = book.diff(too_large.clone()) else {
         panic!("kept")
     };
-    assert_eq!(lost.to_string(), "the level of 1 at 10.005 cannot be kept: it has more places than are kept");
+    assert_eq!(
+        lost.to_string(),
+        "the level of 9223372036854776 at 10.005 cannot be kept: it is too large to be kept exactly"
+    );
     assert_eq!(book.last_id(), None);
 
     let mut book = Book::new(Rule::Spot, SCALE);
-    book.diff(too_fine);
+    book.diff(too_large);
     assert!(matches!(book.snapshot(&snapshot(100)), Taken::Lost(Loss::Number { .. })));
     assert!(!book.needs_snapshot());
     assert_eq!(book.snapshot(&snapshot(101)), Taken::Live { applied: 0 });
+}
+
+#[test]
+fn numbers_with_more_places_refine_the_book() {
+    let mut book = live(Rule::Spot, 100).limited(2);
+
+    let finer = Diff { asks: levels(&[("10.0005", "0.00001"), ("10", "0")]), ..diff(101, 101) };
+    assert_eq!(book.diff(finer), Step::Applied);
+
+    assert_eq!(book.scale(), Scale { price: 4, quantity: 5 });
+    let bids = vec![(99_900, 100_000), (99_800, 200_000)];
+    assert_eq!(book.top(9), Top { bids, asks: vec![(100_005, 1), (100_100, 400_000)] });
+    let huge = Diff { bids: levels(&[("9", "900000000000000000")]), ..diff(102, 102) };
+    assert!(matches!(book.diff(huge), Step::Lost(Loss::Number { .. })));
+}
+
+#[test]
+fn what_lies_beyond_a_snapshot_is_not_shown_and_a_new_one_makes_the_book_deeper() {
+    let mut book = Book::new(Rule::Spot, SCALE).limited(2);
+    assert_eq!(book.snapshot(&snapshot(100)), Taken::Live { applied: 0 });
+    let beyond = Diff { bids: levels(&[("9.97", "5")]), asks: levels(&[("10.02", "5")]), ..diff(101, 101) };
+    let within = Diff { bids: levels(&[("9.985", "6"), ("9.98", "0")]), ..diff(102, 102) };
+    assert_eq!((book.diff(beyond), book.is_shallow()), (Step::Applied, false));
+    assert_eq!((book.diff(within.clone()), book.is_shallow()), (Step::Applied, false));
+    assert_eq!(book.top(9).bids, [(9990, 1000), (9985, 6000)]);
+    assert_eq!(book.top(9).asks, [(10_000, 3000), (10_010, 4000)]);
+
+    let gone = Diff { asks: levels(&[("10", "0")]), ..diff(103, 103) };
+    assert_eq!((book.diff(gone), book.is_shallow()), (Step::Applied, true));
+    assert_eq!(book.snapshot(&snapshot(103)), Taken::NotNeeded);
+
+    book.expect_snapshot();
+    assert_eq!(book.diff(Diff { asks: levels(&[("10.01", "7")]), ..diff(104, 104) }), Step::Applied);
+    let later = |last_id, asks: &[(&str, &str)]| Snapshot {
+        last_id,
+        bids: levels(&[("9.99", "1"), ("9.985", "6")]),
+        asks: levels(asks),
+    };
+    assert_eq!(book.snapshot(&snapshot(102)), Taken::TooOld { first: 104 });
+    assert_eq!(book.last_id(), Some(104), "the book stays there meanwhile");
+    assert_eq!(book.snapshot(&later(103, &[("10.01", "4"), ("10.02", "5")])), Taken::Live { applied: 1 });
+
+    assert_eq!(book.top(9).asks, [(10_010, 7000), (10_020, 5000)]);
+    assert_eq!((book.last_id(), book.is_shallow()), (Some(104), false));
+    book.expect_snapshot();
+    assert_eq!(book.snapshot(&snapshot(103)), Taken::TooOld { first: 104 }, "older than the book");
+    assert_eq!(book.snapshot(&snapshot(110)), Taken::Live { applied: 0 });
+    assert_eq!(book.diff(diff(105, 110)), Step::Stale);
+    assert_eq!(book.diff(diff(111, 111)), Step::Applied);
+}
+
+#[test]
+fn a_side_that_a_snapshot_shows_whole_is_never_shallow() {
+    let mut book = Book::new(Rule::Spot, SCALE).limited(3);
+    book.snapshot(&snapshot(100));
+
+    book.diff(Diff { bids: levels(&[("9", "1"), ("9.99", "0"), ("9.98", "0")]), ..diff(101, 101) });
+
+    assert_eq!((book.top(5).bids, book.is_shallow()), (vec![(900, 1000)], false));
 }
 
 #[test]
