@@ -5,7 +5,7 @@ import re
 import signal
 import time
 
-from . import measure
+from common import measure
 from .bench import say
 
 WORLD = "-180,-90,180,90"

@@ -7,7 +7,9 @@ import sys
 import tempfile
 import time
 
-from . import clients, measure
+from common import measure
+
+from . import clients
 
 
 class Bench:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from . import measure
+from common import measure
 from .bench import say
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from . import measure
+from common import measure
 from .bench import say
 
 

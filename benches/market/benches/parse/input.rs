@@ -2,8 +2,8 @@
 
 const RECORDED: &str = include_str!("../../../../apps/market/fixtures/binance-futures-ws.txt");
 
-/// Trades of 41 minutes whose price walks in steps of a hundredth; here and there an id is missing.
-pub(crate) fn trades(many: usize, wrapped: bool) -> Vec<String> {
+/// Trades of 41 minutes whose price walks in steps of a hundredth; with `gaps`, here and there an id is missing.
+pub(crate) fn trades(many: usize, wrapped: bool, gaps: bool) -> Vec<String> {
     let mut random = 7_u64;
     let mut draw = |below: u64| {
         // An xorshift: the same numbers on every machine.
@@ -18,7 +18,7 @@ pub(crate) fn trades(many: usize, wrapped: bool) -> Vec<String> {
     for id in 98_000_001..98_000_001 + many as u64 {
         ticks = ticks + draw(5) - 2;
         time_ms += draw(2 * each_ms + 1);
-        let first = single + u64::from(draw(1000) == 0);
+        let first = single + u64::from(draw(1000) == 0 && gaps);
         single = first + draw(3);
         let (maker, lots) = (draw(2) == 0, draw(100_000) + 1);
         let trade = format!(

@@ -31,7 +31,7 @@ fn main() -> Result {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (messages, rounds) = if quick { (60_000, 5) } else { (300_000, 15) };
     for wrapped in [false, true] {
-        trades(&input::trades(messages, wrapped), wrapped, rounds)?;
+        trades(&input::trades(messages, wrapped, true), wrapped, rounds)?;
     }
     changes(rounds)
 }

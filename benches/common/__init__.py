@@ -1,0 +1,1 @@
+"""What the rigs of several programs share."""
