@@ -68,7 +68,8 @@ fn trades(messages: &[String], wrapped: bool, rounds: usize) -> Result {
 fn changes(rounds: usize) -> Result {
     let messages = input::changes(20);
     println!("\ndepthUpdate, recorded: {} messages", messages.len());
-    let ways: [(&str, fn(&str) -> bool); 2] = [
+    type Read = fn(&str) -> bool;
+    let ways: [(&str, Read); 2] = [
         ("market", |text| matches!(wire::read(text), Ok(Event::Diff { .. }))),
         ("market, general parser", |text| matches!(wire::read_any(text), Ok(Event::Diff { .. }))),
     ];

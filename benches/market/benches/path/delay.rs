@@ -49,6 +49,10 @@ pub(crate) fn at_50_000_a_second(folder: &Path, frames: &Arc<Frames>, seconds: u
 }
 
 /// The last trade in the journal, whenever it was another, and when that was.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, beside all that is measured, which ends with the run"
+)]
 fn seen(db: &Path, over: &AtomicBool) -> std::result::Result<Vec<(Instant, u64)>, String> {
     let mut seen: Vec<(Instant, u64)> = Vec::new();
     let mut file = None;

@@ -54,6 +54,7 @@ impl Exchange {
         Self { frames: Arc::clone(frames), pace, sent: Arc::default(), done: Arc::default() }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the other side is no part of the service that is measured")]
     pub(crate) fn connect(&self) -> Connect {
         let exchange = self.clone();
         Arc::new(move |_| {

@@ -34,7 +34,11 @@ fn main() -> Result {
     let (mut walls, mut costs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (wall, cpu) = flood(&folder, &messages, trades)?;
-        println!("  {:>9.0} trades a second, {:.2} µs of processor time each", trades as f64 / wall, cpu / trades as f64 * 1e6);
+        println!(
+            "  {:>9.0} trades a second, {:.2} µs of processor time each",
+            trades as f64 / wall,
+            cpu / trades as f64 * 1e6
+        );
         walls.push(wall);
         costs.push(cpu);
     }
