@@ -10,6 +10,8 @@
 //! - A trade that was received is written, or declared as a loss in the report of the stop. None is counted twice.
 //! - Numbers are exact: integers in units of the tick and the step size from the wire to the file. A sum that does not fit is an error,
 //!   not a wrong number.
+//! - A disk that is full, or does not answer, loses nothing either: what is to be written is kept and tried again, the exchange is not read
+//!   meanwhile, and what it sent in vain is fetched by id. A stop that comes before there is room declares what it cannot write as a loss.
 //! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
 //!   belongs to. What the exchange does not have either is a hole: marked, and not asked for again.
 //!
@@ -43,6 +45,7 @@ mod store;
 pub mod table;
 mod track;
 mod trade;
+pub mod utc;
 pub mod wire;
 
 use std::{
@@ -61,7 +64,7 @@ pub use self::{
     net::{Connect, Connection, tcp},
     progress::{Progress, Saved, Tell},
     scale::decimal,
-    store::{Reader, State, Summary},
+    store::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary},
     wire::Scale,
 };
 use self::{
@@ -69,7 +72,7 @@ use self::{
     feed::Feed,
     refill::Refill,
     rest::Client,
-    store::{Order, Writer},
+    store::{Order, Store, Writer},
     track::Track,
 };
 
@@ -93,6 +96,8 @@ pub struct Config {
     pub db: PathBuf,
     /// Where progress goes.
     pub tell: Tell,
+    /// The file grows no larger than this, less its log of some megabytes; then it is as if the disk were full. `None`: as large as it gets.
+    pub most_bytes: Option<u64>,
     /// How long things may take: the default, or what a test puts in its place.
     pub times: Times,
 }
@@ -101,7 +106,16 @@ impl Config {
     /// These symbols from this exchange into this file, over TCP, with nothing fetched and nobody told.
     pub fn new(ws: Address, symbols: impl IntoIterator<Item = String>, db: impl Into<PathBuf>) -> Self {
         let symbols = symbols.into_iter().collect();
-        Self { ws, rest: None, connect: tcp(), symbols, db: db.into(), tell: Arc::new(drop), times: Times::default() }
+        Self {
+            ws,
+            rest: None,
+            connect: tcp(),
+            symbols,
+            db: db.into(),
+            tell: Arc::new(drop),
+            most_bytes: None,
+            times: Times::default(),
+        }
     }
 }
 
@@ -123,6 +137,8 @@ pub struct Times {
     pub request: Duration,
     /// The first pause before something is tried again, and the longest.
     pub retry: (Duration, Duration),
+    /// The first pause before something is written again that could not be, as on a full disk, and the longest.
+    pub rewrite: (Duration, Duration),
     /// Before something is asked for again that the exchange refuses, such as a symbol that it does not know.
     pub rejected: Duration,
     /// Before what is missing is asked for: it may only be late.
@@ -150,6 +166,7 @@ impl Default for Times {
             stall: (Duration::from_secs(5), Duration::from_secs(60)),
             request: Duration::from_secs(10),
             retry: (Duration::from_millis(500), Duration::from_secs(30)),
+            rewrite: (Duration::from_millis(100), Duration::from_secs(5)),
             rejected: Duration::from_secs(600),
             patience: Duration::from_millis(200),
             quiet: Duration::from_secs(2),
@@ -178,11 +195,26 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 /// Adds the collector to a service.
 pub fn service(service: &mut Service, config: Config) {
     let skipped = Arc::new(Skipped::default());
-    let (db, tell, counted) = (config.db.clone(), Arc::clone(&config.tell), Arc::clone(&skipped));
-    let symbols = config.symbols.iter().cloned().collect();
-    let store =
-        service.component("store", (), async move |scope, ()| Writer::start(&scope, db, symbols, tell, counted).await);
+    let store = keep(service, &config, &skipped);
+    let store = service.component("store", (), async move |scope, ()| store.start(&scope).await);
     collect(service, store, config, skipped);
+}
+
+/// The store, not started yet.
+fn keep(service: &mut Service, config: &Config, skipped: &Arc<Skipped>) -> Store {
+    let (leave, leaving) = watch::channel(false);
+    service.before_stop(move |_| {
+        leave.send_replace(true);
+    });
+    Store {
+        path: config.db.clone(),
+        symbols: config.symbols.iter().cloned().collect(),
+        most_bytes: config.most_bytes,
+        rewrite: config.times.rewrite,
+        tell: Arc::clone(&config.tell),
+        skipped: Arc::clone(skipped),
+        leaving,
+    }
 }
 
 /// The way to the store, and where each symbol stands in it.
@@ -190,7 +222,7 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let Config { ws, rest, connect, symbols, tell, times, db: _ } = config;
+    let Config { ws, rest, connect, symbols, tell, times, db: _, most_bytes: _ } = config;
     let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
     let (connected, connections) = watch::channel(0);
     let (checks, to_check) = mpsc::channel(symbols.len().max(1));

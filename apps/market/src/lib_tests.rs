@@ -72,11 +72,9 @@ fn a_trade_that_is_acknowledged_before_it_is_stored_is_found_by_a_sweep() {
             }),
             ..Config::new("ws://memory".parse()?, symbols, &db)
         };
-        let (tell, skipped) = (Arc::clone(&config.tell), Arc::<Skipped>::default());
-        let counted = Arc::clone(&skipped);
-        let symbols = config.symbols.iter().cloned().collect();
-        let store = service
-            .component("store", (), async move |scope, ()| Writer::start(&scope, db, symbols, tell, counted).await);
+        let skipped = Arc::<Skipped>::default();
+        let store = keep(service, &config, &skipped);
+        let store = service.component("store", (), async move |scope, ()| store.start(&scope).await);
         let store = acknowledges_first(service, store);
         collect(service, store, config, skipped);
         Ok(Ends { _folder: folder, received, saved })

@@ -22,6 +22,10 @@ pub enum Progress {
     Replacing(String),
     /// What is missing of this symbol could not be asked for, and why; it is tried again.
     Unfilled(String, String),
+    /// This file cannot be written, and why; it is tried again, and meanwhile nothing is taken from the exchange. Said once, until it works.
+    Unwritten(String, String),
+    /// This file can be written again.
+    Written(String),
     /// A minute is over and on disk.
     Minute(Summary),
     /// Everything is on disk and the file is closed.
@@ -52,6 +56,13 @@ impl fmt::Display for Progress {
             Self::Unfilled(symbol, error) => {
                 write!(f, "{symbol}: cannot fetch what is missing: {error}; trying again")
             }
+            Self::Unwritten(file, error) => {
+                write!(
+                    f,
+                    "cannot write to {file}: {error}; trying again, and taking nothing from the exchange meanwhile"
+                )
+            }
+            Self::Written(file) => write!(f, "{file} can be written again"),
             Self::Minute(minute) => f.write_str(&line(minute)),
             Self::Saved(saved) => saved.fmt(f),
         }

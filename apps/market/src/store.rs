@@ -3,31 +3,38 @@
 //! A trade is in the journal before it is counted: what is written in one transaction are rows of the journal, then minutes that count
 //! them, absolute and together with the id up to which they count. So a transaction is in the file whole or not at all, and the next
 //! start counts what stands in the journal behind that id.
+//!
+//! What cannot be written because the disk is full, does not answer, or somebody else holds the file, is kept and tried again. Meanwhile
+//! nothing is taken: the channels fill, and the exchange is not read. What it sends in vain is fetched later, by id.
 
+mod database;
 mod read;
 mod schema;
+mod trouble;
 mod write;
 
 use std::{
-    collections::BTreeSet,
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
 
-use softstop::{Result, Scope};
-use tokio::sync::{mpsc, oneshot};
+use softstop::{Held, Result, Scope};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time,
+};
 
-pub use self::read::{Reader, State, Summary};
-use self::{schema::cannot_open, write::Writing};
+pub use self::read::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary};
+use self::{database::Database, trouble::Trouble};
 use crate::{
-    Progress, Saved, Skipped, TRADES, Tell,
+    Progress, Skipped, Tell,
+    backoff::{Backoff, Pauses},
     minutes::Minute,
     track::{Flush, Track},
     trade::Trade,
 };
 
-/// What is to be written; symbols are counted in the order in which they were given to [`Writer::start`].
+/// What is to be written; symbols are counted in the order in which they were given to [`Store::start`].
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// New in the journal.
@@ -51,7 +58,7 @@ pub(crate) enum Message {
     Minute(usize, i64, Answer<Option<Minute>>),
 }
 
-type Answer<T> = oneshot::Sender<rusqlite::Result<T>>;
+type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// The way to the task that writes.
 #[derive(Clone)]
@@ -59,17 +66,27 @@ pub(crate) struct Writer(pub(crate) mpsc::Sender<Message>);
 
 const ENDED: &str = "the writer of the database has ended";
 
-impl Writer {
+/// What the component of the file is made of.
+pub(crate) struct Store {
+    pub(crate) path: PathBuf,
+    pub(crate) symbols: Vec<String>,
+    /// See [`Config::most_bytes`](crate::Config::most_bytes).
+    pub(crate) most_bytes: Option<u64>,
+    /// Before something is written again that could not be.
+    pub(crate) rewrite: Pauses,
+    pub(crate) tell: Tell,
+    pub(crate) skipped: Arc<Skipped>,
+    /// Becomes true when the service begins to stop: then what cannot be written is not tried for ever.
+    pub(crate) leaving: watch::Receiver<bool>,
+}
+
+impl Store {
     /// Opens the file and starts the task; also says where each symbol stands.
-    pub(crate) async fn start(
-        scope: &Scope,
-        path: PathBuf,
-        symbols: Vec<String>,
-        tell: Tell,
-        skipped: Arc<Skipped>,
-    ) -> Result<(Self, Vec<Track>)> {
+    pub(crate) async fn start(self, scope: &Scope) -> Result<(Writer, Vec<Track>)> {
+        let Self { path, symbols, most_bytes, rewrite, tell, skipped, leaving } = self;
         // The error of the file is that of the start, not of a task.
-        let open = async { scope.spawn_blocking("open", move |_| Ok(Database::open(&path, &symbols))).await? };
+        let open =
+            async { scope.spawn_blocking("open", move |_| Ok(Database::open(&path, &symbols, most_bytes))).await? };
         let told = Arc::clone(&tell);
         let close = async move |database: Database| {
             // In place: a scope that closes takes no more jobs, and nothing of the service is left that this could hold up.
@@ -84,28 +101,76 @@ impl Writer {
         // One writer that waits for each answer: a second place would stay empty.
         let (orders, mut received) = mpsc::channel::<Message>(1);
         scope.spawn_with("write", async move |scope| {
-            while let Some(message) = scope.until_draining(received.recv()).await.flatten() {
+            let mut task = Task { scope, tell, rewrite, leaving };
+            while let Some(message) = task.scope.until_draining(received.recv()).await.flatten() {
                 match message {
                     Message::Write(order, answer) => {
-                        let (account, tell) = (scope.clone(), Arc::clone(&tell));
-                        let write = move |_| Ok((database.write(order, &account, &tell), database));
+                        let (account, tell) = (task.scope.clone(), Arc::clone(&task.tell));
+                        let write = move |database: &mut Database| database.write(&order, &account, &tell);
                         let written;
-                        (written, database) = scope.spawn_blocking("transaction", write).await?;
+                        (written, database) = task.persist("transaction", database, write).await?;
                         let _ = answer.send(written);
                     }
                     Message::Minute(symbol, begin_ms, answer) => {
-                        let read = move |_| Ok((database.writing.minute(symbol, begin_ms), database));
+                        let read = move |database: &mut Database| database.minute(symbol, begin_ms);
                         let minute;
-                        (minute, database) = scope.spawn_blocking("read", read).await?;
+                        (minute, database) = task.persist("read", database, read).await?;
                         let _ = answer.send(minute);
                     }
                 }
             }
             Ok(())
         });
-        Ok((Self(orders), tracks))
+        Ok((Writer(orders), tracks))
     }
+}
 
+/// What the task that writes needs beside the file.
+struct Task {
+    scope: Scope,
+    tell: Tell,
+    rewrite: Pauses,
+    leaving: watch::Receiver<bool>,
+}
+
+impl Task {
+    /// Does a job on the file: again and again where what is in the way may go away, and once more when the service begins to stop.
+    async fn persist<T: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        mut database: Held<Database>,
+        mut job: impl FnMut(&mut Database) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<(Result<T>, Held<Database>)> {
+        let mut backoff = Backoff::new(self.rewrite);
+        let mut told = false;
+        loop {
+            // Looked at before the try, so that there is one after the stop has begun. Who could say so no more has gone.
+            let leaves = *self.leaving.borrow_and_update() || self.leaving.has_changed().is_err();
+            let act = move |_| Ok((database.attempt(&mut job), database, job));
+            let done;
+            (done, database, job) = self.scope.spawn_blocking(name, act).await?;
+            let error = match done {
+                Ok(value) => {
+                    if told {
+                        (self.tell)(Progress::Written(database.name()));
+                    }
+                    return Ok((Ok(value), database));
+                }
+                Err(Trouble::Passing(error)) if !leaves => error,
+                Err(trouble) => return Ok((Err(trouble.of(&database.name())), database)),
+            };
+            if !std::mem::replace(&mut told, true) {
+                (self.tell)(Progress::Unwritten(database.name(), error.to_string()));
+            }
+            tokio::select! { biased;
+                _ = self.leaving.changed() => {}
+                () = time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+}
+
+impl Writer {
     /// Completes when the order is on disk.
     pub(crate) async fn write(&self, order: Order) -> Result {
         if order.is_empty() {
@@ -113,79 +178,14 @@ impl Writer {
         }
         let (answer, answered) = oneshot::channel();
         self.0.send(Message::Write(order, answer)).await.map_err(|_| ENDED)?;
-        Ok(answered.await.map_err(|_| ENDED)??)
+        answered.await.map_err(|_| ENDED)?
     }
 
     /// A minute as it stands in the file after all that was ordered.
     pub(crate) async fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Message::Minute(symbol, begin_ms, answer)).await.map_err(|_| ENDED)?;
-        Ok(answered.await.map_err(|_| ENDED)??)
-    }
-}
-
-/// The open file, the lock that keeps a second collector away, and what was written so far.
-struct Database {
-    writing: Writing,
-    lock: File,
-    tracks: Vec<Track>,
-    saved: Saved,
-    minutes: BTreeSet<(usize, i64)>,
-    /// Symbols of which the journal may have rows that nobody needs.
-    drop: BTreeSet<usize>,
-}
-
-impl Database {
-    /// Opens or makes the file.
-    fn open(path: &Path, symbols: &[String]) -> Result<Self> {
-        let lock_path = PathBuf::from(format!("{}.lock", path.display()));
-        let lock =
-            File::options().create(true).append(true).open(lock_path).map_err(|error| cannot_open(path, &error))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => {
-                format!("another `market collect` writes to {}; stop it or name another file", path.display())
-            }
-            TryLockError::Error(error) => cannot_open(path, &error),
-        })?;
-        let (writing, tracks) = Writing::open(path, symbols)?;
-        Ok(Self { writing, lock, tracks, saved: Saved::default(), minutes: BTreeSet::new(), drop: BTreeSet::new() })
-    }
-
-    /// One transaction. What could not be written stays owed.
-    fn write(&mut self, order: Order, account: &Scope, tell: &Tell) -> rusqlite::Result<()> {
-        let Order { rows, known, flushes } = order;
-        let transaction = self.writing.file.unchecked_transaction()?;
-        self.writing.append(&rows)?;
-        let mut summaries = Vec::new();
-        for (symbol, flush) in &flushes {
-            self.writing.flush(*symbol, flush)?;
-            self.minutes.extend(flush.minutes.iter().map(|minute| (*symbol, minute.begin_ms)));
-            for begin_ms in &flush.over {
-                summaries.push(self.writing.summary(*symbol, *begin_ms)?);
-                self.drop.insert(*symbol);
-            }
-        }
-        if let Some(symbol) = self.drop.pop_first()
-            && self.writing.drop_counted(symbol)?
-        {
-            self.drop.insert(symbol);
-        }
-        transaction.commit()?;
-
-        let rows = rows.len() as u64;
-        account.settle(TRADES, rows + known);
-        self.saved.trades += rows;
-        self.saved.known += known;
-        self.saved.minutes = self.minutes.len() as u64;
-        summaries.into_iter().for_each(|minute| tell(Progress::Minute(minute)));
-        Ok(())
-    }
-
-    fn close(self) -> Result<Saved> {
-        self.writing.close()?;
-        // By name and not by dropping: a process that is just being forked may hold a copy of the file handle.
-        self.lock.unlock()?;
-        Ok(self.saved)
+        answered.await.map_err(|_| ENDED)?
     }
 }
 

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use super::*;
@@ -42,7 +44,7 @@ fn count(database: &Database, track: &mut Track, trades: &[Trade]) -> Order {
 }
 
 fn open(path: &Path) -> (Database, Track) {
-    let mut database = Database::open(path, &["A".into()]).unwrap();
+    let mut database = Database::open(path, &["A".into()], None).unwrap();
     let track = database.tracks.remove(0);
     (database, track)
 }
@@ -214,7 +216,7 @@ fn a_minute_in_a_finer_scale_is_written_anew() {
 fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let says = |path: &Path| Database::open(path, &[]).err().unwrap().to_string();
+    let says = |path: &Path| Database::open(path, &[], None).err().unwrap().to_string();
 
     assert!(says(&path("no/such/m.db")).contains("no/such/m.db"));
 
@@ -224,7 +226,7 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     Connection::open(path("new.db")).unwrap().execute_batch("CREATE TABLE t (x); PRAGMA user_version = 9;").unwrap();
     assert!(says(&path("new.db")).contains("schema version 9, this program knows 3"));
 
-    let _held = Database::open(&path("m.db"), &[]).unwrap();
+    let _held = Database::open(&path("m.db"), &[], None).unwrap();
     assert!(says(&path("m.db")).contains("another `market collect` writes to"));
     assert!(Reader::open(&path("m.db")).is_ok(), "reading is allowed meanwhile");
     assert!(Reader::open(&path("none.db")).is_err());
@@ -232,5 +234,5 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     std::fs::write(path("begun.db"), "").unwrap();
     let empty = Reader::open(&path("begun.db")).err().unwrap().to_string();
     assert!(empty.ends_with("begun.db is empty: nothing was saved in it yet"), "{empty}");
-    assert!(Database::open(&path("begun.db"), &[]).is_ok());
+    assert!(Database::open(&path("begun.db"), &[], None).is_ok());
 }

@@ -1,10 +1,17 @@
 //! The file, for those who look.
 
+mod pages;
+mod status;
+
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row, types::FromSqlError};
 use softstop::Result;
 
+pub use self::{
+    pages::{Footprint, Missing, StoredDepth},
+    status::{Collected, FileStatus},
+};
 use super::schema::connect;
 use crate::{minutes::Level, wire::Scale};
 

@@ -8,6 +8,7 @@ use softstop::Result;
 use super::{
     read::{SUMMARIES, Summary, levels},
     schema::{cannot_open, connect},
+    trouble::passes,
 };
 use crate::{
     chain::{Chain, Ends, Gap, Ids},
@@ -51,10 +52,13 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// Opens or makes the file for these symbols. Also says where each of them stands.
-    pub(super) fn open(path: &Path, names: &[String]) -> Result<(Self, Vec<Track>)> {
+    /// Opens or makes the file for these symbols; it may grow up to so many bytes. Also says where each of them stands.
+    pub(super) fn open(path: &Path, names: &[String], most_bytes: Option<u64>) -> Result<(Self, Vec<Track>)> {
         let file = connect(path, OpenFlags::default())?;
         file.set_prepared_statement_cache_capacity(32);
+        if let Some(most) = most_bytes {
+            limit(&file, most).map_err(|error| cannot_open(path, &error))?;
+        }
         let resume = || {
             let symbols = numbers(&file, names)?;
             let tracks =
@@ -72,7 +76,12 @@ impl Writing {
     /// Counts what nobody came to count, and closes the file.
     pub(super) fn close(self) -> Result {
         for (at, (number, _)) in self.symbols.iter().enumerate() {
-            self.count_journal(at, &mut track(&self.file, *number)?)?;
+            let counted = track(&self.file, *number).map_err(Into::into);
+            match counted.and_then(|mut track| self.count_journal(at, &mut track)) {
+                // The next start counts it, when there is room.
+                Err(error) if error.downcast_ref().is_some_and(passes) => break,
+                counted => counted?,
+            }
         }
         self.file.close().map_err(|(_, error)| error)?;
         Ok(())
@@ -217,6 +226,13 @@ impl Writing {
         let dropped = drop.execute((self.symbols[at].0, DROP_AT_ONCE))?;
         Ok(i64::try_from(dropped).is_ok_and(|dropped| dropped == DROP_AT_ONCE))
     }
+}
+
+/// Where the file ends: it cannot grow beyond, as if the disk were full. Never less than it has already.
+fn limit(file: &Connection, most_bytes: u64) -> rusqlite::Result<()> {
+    let page: i64 = file.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let pages = i64::try_from(most_bytes).unwrap_or(i64::MAX) / page;
+    file.query_row(&format!("PRAGMA max_page_count = {}", pages.clamp(1, i64::from(u32::MAX - 1))), [], |_| Ok(()))
 }
 
 fn numbers(file: &Connection, names: &[String]) -> rusqlite::Result<Vec<(i64, String)>> {

@@ -17,10 +17,10 @@ use super::{
     refill::{SYMBOLS, all_is_there, assert_nothing_is_missing, goes_on},
 };
 
-const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// What takes minutes with a real exchange takes a moment here.
-fn quick() -> Times {
+pub(crate) fn quick() -> Times {
     Times {
         connect: 500 * MS,
         reconnect: (5 * MS, 40 * MS),
@@ -33,23 +33,23 @@ fn quick() -> Times {
 
 /// A collector in this process, and its exchange.
 #[derive(Clone)]
-struct Rig {
-    exchange: Arc<Exchange>,
-    folder: Arc<TempDir>,
-    events: Arc<Mutex<Vec<Progress>>>,
+pub(crate) struct Rig {
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) events: Arc<Mutex<Vec<Progress>>>,
 }
 
 impl Rig {
-    async fn start(seed: u64, script: Script) -> Self {
+    pub(crate) async fn start(seed: u64, script: Script) -> Self {
         let exchange = Arc::new(Exchange::start(goes_on(seed, script)).await.unwrap());
         Self { exchange, folder: Arc::new(tempfile::tempdir().unwrap()), events: Arc::default() }
     }
 
-    fn db(&self) -> PathBuf {
+    pub(crate) fn db(&self) -> PathBuf {
         self.folder.path().join("m.db")
     }
 
-    fn count(&self, which: impl Fn(&Progress) -> bool) -> usize {
+    pub(crate) fn count(&self, which: impl Fn(&Progress) -> bool) -> usize {
         self.events.lock().unwrap().iter().filter(|event| which(event)).count()
     }
 
@@ -58,29 +58,40 @@ impl Rig {
     }
 
     /// Until so many more trades were sent.
-    async fn trades(&self, more: usize) {
+    pub(crate) async fn trades(&self, more: usize) {
         let before = self.exchange.truth().count();
         self.exchange.until(|truth| truth.count() >= before + more).await;
     }
 
-    async fn until(&self, mut enough: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn until(&self, mut enough: impl FnMut(&Self) -> bool) {
         while !enough(self) {
             tokio::time::sleep(10 * MS).await;
         }
     }
 
     /// Collects until `enough` completes; says how long the stop took.
-    async fn run(&self, times: Times, enough: impl AsyncFnOnce(&Self)) -> (Report, Duration) {
+    pub(crate) async fn run(&self, times: Times, enough: impl AsyncFnOnce(&Self)) -> (Report, Duration) {
+        let (report, took) = self.run_with(|config| Config { times, ..config }, enough).await;
+        assert_eq!(report.status, Status::Clean, "{}\n{:?}", report.line(), report.failures);
+        (report, took)
+    }
+
+    /// The same with other settings, however it ends.
+    pub(crate) async fn run_with(
+        &self,
+        settings: impl FnOnce(Config) -> Config,
+        enough: impl AsyncFnOnce(&Self),
+    ) -> (Report, Duration) {
         let mut market = Service::new("market");
         let heard = Arc::clone(&self.events);
         let address = |text: String| text.parse().unwrap();
         let config = Config {
             rest: Some(address(self.exchange.rest_url())),
             tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
-            times,
+            times: quick(),
             ..Config::new(address(self.exchange.ws_url()), SYMBOLS.map(str::to_owned), self.db())
         };
-        service(&mut market, config);
+        service(&mut market, settings(config));
         let asked = Mutex::new(Instant::now());
         let stop = async {
             timeout(PATIENCE, enough(self)).await.expect("it comes so far");
@@ -89,12 +100,11 @@ impl Rig {
         };
         let report = timeout(2 * PATIENCE, market.run(stop)).await.unwrap();
         let took = asked.lock().unwrap().elapsed();
-        assert_eq!(report.status, Status::Clean, "{}\n{:?}", report.line(), report.failures);
         (report, took)
     }
 
     /// Everything is in the file, and no rule of the exchange was broken. Returns how many trades were fetched later.
-    fn all_is_well(&self) -> i64 {
+    pub(crate) fn all_is_well(&self) -> i64 {
         assert_nothing_is_missing(&self.db(), &self.exchange.truth());
         assert_eq!(self.exchange.log().offences, []);
         let minutes = Reader::open(&self.db()).unwrap().minutes(None, u32::MAX).unwrap();

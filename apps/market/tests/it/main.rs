@@ -4,8 +4,12 @@
     reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
 )]
 
+/// What the program's own test of itself compares with.
+#[path = "../../src/cli/selftest/compare.rs"]
+mod compare;
 mod demo;
 mod faults;
+mod full;
 mod memory;
 mod process;
 mod refill;
@@ -28,11 +32,7 @@ fn generated(seed: u64, symbols: &[&str]) -> Config {
 
 /// The levels of a minute with all numbers in units of 10⁻⁸.
 fn levels(reader: &Reader, minute: &Summary) -> BTreeMap<i64, Level> {
-    let [price_unit, unit] =
-        [minute.scale.price, minute.scale.quantity].map(|places| 10_i64.pow(8 - u32::from(places)));
-    let levels = reader.levels(&minute.symbol, minute.begin_ms).unwrap().into_iter();
-    let in_units = |Level { buy, sell, trades }| Level { buy: buy * unit, sell: sell * unit, trades };
-    levels.map(|(price, level)| (price * price_unit, in_units(level))).collect()
+    compare::levels(reader, minute).unwrap()
 }
 
 /// The minutes in the file, with all levels, are exactly those of the trades that were sent.

@@ -1,15 +1,14 @@
 //! An exchange that goes on while nobody listens, breaks connections, and sees the collector killed: the file ends without a gap.
 
-use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
-use market::{Level, Reader, State, Summary};
 use sims::exchange::{Config, Exchange, Generated, Script, Source, Truth, WhenIdle};
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
 };
 
-use super::{PATIENCE, Random, levels};
+use super::{PATIENCE, Random, compare::compare};
 
 pub(crate) const SYMBOLS: [&str; 2] = ["AAAUSDT", "BBBUSDT"];
 
@@ -20,69 +19,15 @@ pub(crate) fn goes_on(seed: u64, script: Script) -> Config {
     Config { source, speed: 300.0, when_idle: WhenIdle::RunOn, script, ..Config::default() }
 }
 
-/// What is in the file is what happened between its first trade and its last, holes of the exchange are marked, and no minute but the
-/// first and the last is partial. Returns how many aggregates that are.
+/// See [`compare`]. Returns how many aggregates that are.
 pub(crate) fn assert_nothing_is_missing(db: &Path, truth: &Truth) -> usize {
-    let open: Vec<_> = gaps(db).into_iter().filter(|gap| gap[5] == 0).collect();
-    assert!(open.is_empty(), "{open:?}");
-    let (mut count, number) = (0, |id: u64| i64::try_from(id).unwrap());
-    for symbol in SYMBOLS {
-        let reader = Reader::open(db).unwrap();
-        let minutes = reader.minutes(Some(symbol), u32::MAX).unwrap();
-        let (first, last) = (minutes[0].ids.0, minutes.last().unwrap().ids.1);
-        let mut sums = BTreeMap::<i64, BTreeMap<i64, Level>>::new();
-        for trade in truth.happened(symbol).filter(|t| number(t.first) >= first && number(t.last) <= last) {
-            count += 1;
-            let begin_ms = number(trade.time_ms - trade.time_ms % 60_000);
-            let level = sums.entry(begin_ms).or_default().entry(number(trade.price)).or_default();
-            *(if trade.buyer_is_maker { &mut level.sell } else { &mut level.buy }) += number(trade.quantity);
-            level.trades += number(trade.last - trade.first + 1);
-        }
-        assert_eq!(minutes.iter().map(|m| m.begin_ms).collect::<Vec<_>>(), sums.keys().copied().collect::<Vec<_>>());
-        let lost: i64 =
-            truth.holes(symbol).iter().map(|hole| number(hole.trades.end() - hole.trades.start() + 1)).sum();
-        assert!(minutes.iter().map(Summary::missing).sum::<i64>() <= lost, "{symbol} {:?}", gaps(db));
-        for minute in &minutes {
-            assert_eq!(levels(&reader, minute), sums[&minute.begin_ms], "{symbol} {}", minute.begin);
-            let inside = minute.ids.0 != first && minute.ids.1 != last;
-            let near = |id: u64| (minute.ids.0 - 1..=minute.ids.1 + 1).contains(&number(id));
-            let hole = truth.holes(symbol).iter().any(|hole| near(*hole.trades.start()) || near(*hole.trades.end()));
-            let right = match minute.state {
-                State::Complete | State::Backfilled => !hole && minute.missing() == 0,
-                State::Hole => hole,
-                _ => !inside,
-            };
-            assert!(right, "{symbol}: {minute:?}");
-        }
-    }
-    count
-}
-
-/// By symbol: first and last single trade, first and last aggregate, hole.
-fn gaps(db: &Path) -> Vec<[i64; 6]> {
-    let file = rusqlite::Connection::open(db).unwrap();
-    let mut query = file.prepare("SELECT * FROM gaps").unwrap();
-    let row = |row: &rusqlite::Row<'_>| Ok([0, 1, 2, 3, 4, 5].map(|column| row.get(column).unwrap()));
-    query.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+    compare(db, truth, &SYMBOLS).unwrap().trades
 }
 
 /// Completes when all that has happened so far is in the file, or known not to be had.
 pub(crate) async fn all_is_there(db: &Path, exchange: &Exchange) {
-    let truth = exchange.truth();
-    let there = || {
-        let Ok(file) = rusqlite::Connection::open(db) else { return false };
-        let count = |query: &str| file.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap_or(1);
-        let last = |symbol: &&str| i64::try_from(truth.happened(symbol).last().unwrap().last).unwrap();
-        let reached =
-            |symbol| count(&format!("SELECT last_id < {} FROM symbols WHERE name = '{symbol}'", last(&symbol)));
-        SYMBOLS.into_iter().all(|symbol| reached(symbol) == 0) && count("SELECT count(*) FROM gaps WHERE NOT hole") == 0
-    };
-    let waiting = async {
-        while !there() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("what is missing is fetched");
+    let there = crate::compare::all_is_there(db, exchange, &SYMBOLS);
+    timeout(PATIENCE, there).await.expect("what is missing is fetched");
 }
 
 fn collect(exchange: &Exchange, db: &Path) -> Child {

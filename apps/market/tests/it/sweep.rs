@@ -29,8 +29,8 @@ struct Ends {
     said: Said,
 }
 
-/// Adds a collector and its exchange to a service.
-fn collector(to: &mut Service, manner: Manner, folder: &Path) -> (Seen, Said) {
+/// Adds a collector and its exchange to a service; its file may have so many bytes.
+fn collector(to: &mut Service, manner: Manner, folder: &Path, most_bytes: Option<u64>) -> (Seen, Said) {
     let exchange = Exchange::add(to, manner);
     let (seen, said) = (exchange.seen.clone(), Said::default());
     let saying = Arc::clone(&said);
@@ -47,6 +47,7 @@ fn collector(to: &mut Service, manner: Manner, folder: &Path) -> (Seen, Said) {
                 assert_eq!(before, None, "what was saved is said once");
             }
         }),
+        most_bytes,
         ..Config::new("ws://memory".parse().unwrap(), symbols, folder.join("m.db"))
     };
     service(to, config);
@@ -58,10 +59,19 @@ fn stops(
     manner: Manner,
     prepare: impl Fn(&Path) + Send + Sync + 'static,
 ) -> Sweep<impl Fn(&mut Service) -> Result<Ends> + Send + Sync + 'static> {
+    stops_within(manner, None, prepare)
+}
+
+/// The same where the file may have so many bytes.
+fn stops_within(
+    manner: Manner,
+    most_bytes: Option<u64>,
+    prepare: impl Fn(&Path) + Send + Sync + 'static,
+) -> Sweep<impl Fn(&mut Service) -> Result<Ends> + Send + Sync + 'static> {
     let build = move |service: &mut Service| {
         let folder = folder()?;
         prepare(folder.path());
-        let (seen, said) = collector(service, manner, folder.path());
+        let (seen, said) = collector(service, manner, folder.path(), most_bytes);
         Ok(Ends { folder, seen, said })
     };
     sweep(build).lasting(SCRIPT)
@@ -190,14 +200,33 @@ fn state_of(db: &Path) -> Result<String> {
     Ok(rusqlite::Connection::open(db)?.query_row(&format!("SELECT {minutes} || {levels}"), [], |row| row.get(0))?)
 }
 
+/// A start that reaches no exchange.
+fn count_journal(folder: &Path) -> Result {
+    let mut again = Service::new("count");
+    let refused = |_: &Address| Box::pin(std::future::ready(Err(std::io::ErrorKind::ConnectionRefused.into()))) as _;
+    let symbols = script().into_iter().map(|trade| trade.symbol.to_owned());
+    let config = Config {
+        connect: Arc::new(refused),
+        ..Config::new("ws://memory".parse().unwrap(), symbols, folder.join("m.db"))
+    };
+    service(&mut again, config);
+    let report = run_paused(again, Duration::from_millis(50))?;
+    if report.status == Status::Clean { Ok(()) } else { Err(report.line().into()) }
+}
+
+/// Runs a service for so long, on a paused clock of its own.
+fn run_paused(service: Service, lasting: Duration) -> Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    Ok(runtime.block_on(service.run(async {
+        tokio::time::sleep(lasting).await;
+        Reason::Requested("the test".into())
+    })))
+}
+
 fn second_start(folder: &Path, stored: usize) -> Result {
     let mut again = Service::new("again");
-    let (_, said) = collector(&mut again, Manner::Hasty, folder);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    let report = runtime.block_on(again.run(async {
-        tokio::time::sleep(SCRIPT).await;
-        Reason::Requested("the test".into())
-    }));
+    let (_, said) = collector(&mut again, Manner::Hasty, folder, None);
+    let report = run_paused(again, SCRIPT)?;
     if report.status != Status::Clean {
         return Err(format!("the second start: {}", report.line()).into());
     }
@@ -333,11 +362,46 @@ fn an_aggregator_that_fails_loses_nothing_silently() {
 }
 
 #[test]
-fn a_disk_that_is_full_for_a_minute_loses_nothing_silently_and_leaves_no_gap() {
+fn a_disk_that_is_full_to_the_end_loses_nothing_silently_and_the_next_start_completes_the_file() {
+    let template = tempfile::tempdir().unwrap();
+    second_start(template.path(), 0).unwrap();
+    let file = rusqlite::Connection::open(template.path().join("m.db")).unwrap();
+    // Pages so small, and filled so far, that a few levels are too much.
+    file.execute_batch(
+        "DELETE FROM minutes; DELETE FROM levels; DELETE FROM trades; DELETE FROM gaps; DELETE FROM symbols;
+         WITH n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 12) INSERT INTO levels SELECT 'ZZZ', 0, n, 0, 0, 0 FROM n;
+         PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM",
+    )
+    .unwrap();
+    drop(file);
+    let most_bytes = std::fs::metadata(template.path().join("m.db")).unwrap().len();
+    let copy = move |folder: &Path| {
+        std::fs::copy(template.path().join("m.db"), folder.join("m.db")).unwrap();
+    };
+    let (again, refused) = (SecondStart::default(), Arc::new(AtomicU64::new(0)));
+    let most = Arc::clone(&refused);
+
+    let sweep = stops_within(Manner::Polite, Some(most_bytes), copy).at_most(unless_all(40)).pairs(unless_all(12));
+    // The error names the folder, which is another one in each run.
+    sweep.allow(Status::Lost).allow(Status::Failed).not_repeatable().run(move |report, ends| {
+        check_status(report, Status::Failed)?;
+        // What is in the journal could not be counted.
+        count_journal(ends.folder.path())?;
+        let stored = stored(report, &ends)?;
+        most.fetch_max(lost(report), Ordering::Relaxed);
+        again.completes(ends.folder.path(), stored)
+    });
+
+    let most = refused.load(Ordering::Relaxed);
+    assert!(most > 1 && most < 24, "{most} of 24 trades were declared as lost");
+}
+
+#[test]
+fn a_file_that_refuses_a_minute_loses_nothing_silently_and_leaves_no_gap() {
     let full = format!(
         "DELETE FROM minutes; DELETE FROM levels; DELETE FROM trades; DELETE FROM gaps; DELETE FROM symbols;
          CREATE TRIGGER full BEFORE INSERT ON trades WHEN new.time_ms / 60000 = {}
-         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+         BEGIN SELECT raise(ABORT, 'refused'); END",
         script()[12].time_ms / 60_000
     );
     let template = tempfile::tempdir().unwrap();

@@ -1,0 +1,157 @@
+//! The open file, for the one who writes: its lock, its transactions, and whether it is still the one that has the name.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::config::DbConfig;
+use softstop::{Result, Scope};
+
+use super::{Order, schema::cannot_open, trouble::Trouble, write::Writing};
+use crate::{Progress, Saved, TRADES, Tell, minutes::Minute, track::Track};
+
+/// How long a transaction waits for somebody else's. Not long: it is tried again, and a stop must not wait for it.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// The open file, the lock that keeps a second collector away, and what was written so far.
+pub(super) struct Database {
+    pub(super) writing: Writing,
+    path: PathBuf,
+    /// Device and number of the file that was opened.
+    identity: (u64, u64),
+    lock: File,
+    pub(super) tracks: Vec<Track>,
+    saved: Saved,
+    minutes: BTreeSet<(usize, i64)>,
+    /// Symbols of which the journal may have rows that nobody needs.
+    drop: BTreeSet<usize>,
+}
+
+impl Database {
+    /// Opens or makes the file, which may grow up to so many bytes.
+    pub(super) fn open(path: &Path, symbols: &[String], most_bytes: Option<u64>) -> Result<Self> {
+        let lock = lock(path)?;
+        let (writing, tracks) = Writing::open(path, symbols, most_bytes)?;
+        let identity = fs::metadata(path).and_then(|found| {
+            writing.file.busy_timeout(BUSY).map_err(io::Error::other)?;
+            Ok((found.dev(), found.ino()))
+        });
+        Ok(Self {
+            writing,
+            path: path.to_owned(),
+            identity: identity.map_err(|error| cannot_open(path, &error))?,
+            lock,
+            tracks,
+            saved: Saved::default(),
+            minutes: BTreeSet::new(),
+            drop: BTreeSet::new(),
+        })
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Does a job; where there is no room for it, once more after the log was moved into the file: then it begins anew, and may need none.
+    pub(super) fn attempt<T>(&mut self, job: &mut impl FnMut(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let done = job(self);
+        if !done.as_ref().is_err_and(Trouble::is_full) {
+            return done;
+        }
+        // An error is a disk that is too full even for that.
+        let _ = self.writing.file.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        job(self)
+    }
+
+    /// One transaction. What could not be written stays owed.
+    pub(super) fn write(&mut self, order: &Order, account: &Scope, tell: &Tell) -> Result<(), Trouble> {
+        let Order { rows, known, flushes } = order;
+        let transaction = self.writing.file.unchecked_transaction()?;
+        self.writing.append(rows)?;
+        let mut summaries = Vec::new();
+        for (symbol, flush) in flushes {
+            self.writing.flush(*symbol, flush)?;
+            for begin_ms in &flush.over {
+                summaries.push(self.writing.summary(*symbol, *begin_ms)?);
+            }
+        }
+        let ended = flushes.iter().filter(|(_, flush)| !flush.over.is_empty()).map(|(symbol, _)| *symbol);
+        let next = self.drop.first().copied().or_else(|| ended.clone().min());
+        let more = next.map_or(Ok(false), |symbol| self.writing.drop_counted(symbol))?;
+        transaction.commit()?;
+        self.is_there()?;
+
+        self.drop.extend(ended);
+        if let Some(symbol) = next.filter(|_| !more) {
+            self.drop.remove(&symbol);
+        }
+        let touched = |(symbol, flush): &(usize, crate::track::Flush)| {
+            flush.minutes.iter().map(|minute| (*symbol, minute.begin_ms)).collect::<Vec<_>>()
+        };
+        self.minutes.extend(flushes.iter().flat_map(touched));
+        let rows = rows.len() as u64;
+        account.settle(TRADES, rows + known);
+        self.saved.trades += rows;
+        self.saved.known += known;
+        self.saved.minutes = self.minutes.len() as u64;
+        summaries.into_iter().for_each(|minute| tell(Progress::Minute(minute)));
+        Ok(())
+    }
+
+    /// A minute as it stands in the file.
+    pub(super) fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>, Trouble> {
+        Ok(self.writing.minute(symbol, begin_ms)?)
+    }
+
+    /// Fails where the name has become another file's, or nobody's: what is written then is lost when the file is closed.
+    fn is_there(&self) -> Result<(), Trouble> {
+        let what = match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == self.identity => return Ok(()),
+            Ok(_) => "replaced",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "moved or deleted",
+            // What else may be wrong with it SQLite says.
+            Err(_) => return Ok(()),
+        };
+        // By default the log of that name would be deleted, which may belong to the other file.
+        let _ = self.writing.file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let name = self.name();
+        let error = format!(
+            "{name} was {what} while it was written to; put it back, with {name}-wal, or start again for a new one"
+        );
+        Err(Trouble::Lasting(error.into()))
+    }
+
+    pub(super) fn close(self) -> Result<Saved> {
+        self.writing.close()?;
+        // By name and not by dropping: a process that is just being forked may hold a copy of the file handle.
+        self.lock.unlock()?;
+        Ok(self.saved)
+    }
+}
+
+/// Keeps a second collector away from the file.
+fn lock(path: &Path) -> Result<File> {
+    let lock = File::options().create(true).append(true).open(lock_of(path));
+    let lock = lock.map_err(|error| cannot_open(path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        // Who only looks whether somebody collects holds it together with others, for a moment.
+        Err(TryLockError::WouldBlock) if lock.try_lock_shared().is_ok() => {
+            lock.lock().map_err(|error| cannot_open(path, &error))?;
+            Ok(lock)
+        }
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("another `market collect` writes to {}; stop it or name another file", path.display()).into())
+        }
+        Err(TryLockError::Error(error)) => Err(cannot_open(path, &error).into()),
+    }
+}
+
+pub(super) fn lock_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.lock", path.display()))
+}
