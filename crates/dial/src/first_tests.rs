@@ -85,7 +85,7 @@ async fn a_name_with_a_dead_address_is_reached_over_the_other() {
     // Nobody listens at this one of all loopback addresses.
     let refuses = SocketAddr::from(([127, 0, 0, 2], there.port()));
 
-    let stream = first(vec![refuses, there], TcpStream::connect).await.unwrap();
+    let stream = first(vec![refuses, there], tokio::net::TcpStream::connect).await.unwrap();
 
     assert_eq!(stream.peer_addr().unwrap(), there);
 }
