@@ -17,7 +17,7 @@
 //!
 //! # What it does not do yet
 //! The trades of the first minute before the first start are not fetched. A power cut may cost the last moments, which the next start
-//! fetches. No TLS.
+//! fetches.
 //!
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when
@@ -61,7 +61,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::{
     address::{Address, Scheme},
     minutes::Level,
-    net::{Connect, Connection, tcp},
+    net::{Connect, Connection, internet, tcp},
     progress::{Progress, Saved, Tell},
     scale::decimal,
     store::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary},
@@ -88,7 +88,7 @@ pub struct Config {
     pub ws: Address,
     /// Its REST side; `None`: what is missing is marked and not fetched.
     pub rest: Option<Address>,
-    /// How both are reached: [`tcp`], or what a test puts in its place.
+    /// How both are reached: [`internet`], [`tcp`], or what a test puts in their place.
     pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
     pub symbols: BTreeSet<String>,

@@ -15,6 +15,7 @@ mod process;
 mod refill;
 mod stops;
 mod sweep;
+mod tls;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
