@@ -19,11 +19,12 @@
 mod expand;
 mod read;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, str::FromStr, time::Duration};
 
 use settings::Result;
+use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::wire::Decimal;
+use crate::{Address, wire::Decimal};
 
 /// What the file says, and for the rest what the original would have done.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,12 +32,12 @@ use crate::wire::Decimal;
 pub struct Settings {
     /// `binance.symbol`, one or a list, upper case; empty where the file leaves it to the command line.
     pub symbols: BTreeSet<String>,
-    /// `binance.rest_api_base`, without a path.
-    pub rest: String,
-    /// `binance.websocket_base`, or the address in `data_collector.order_flow.websocket_url`; without a path.
-    pub ws: String,
-    /// `binance.timeout`: of one request.
-    pub timeout: Duration,
+    /// `binance.rest_api_base`, without a path; `None` where the file does not say it.
+    pub rest: Option<Address>,
+    /// `binance.websocket_base`, or the address in `data_collector.order_flow.websocket_url`; without a path. `None` as above.
+    pub ws: Option<Address>,
+    /// `binance.timeout`: of one request; `None` as above.
+    pub timeout: Option<Duration>,
     /// `redis`; `None` without that section: then nothing goes to Redis.
     pub redis: Option<Redis>,
     /// `data_collector.depth_snapshot`.
@@ -119,9 +120,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             symbols: BTreeSet::new(),
-            rest: "https://api.binance.com".to_owned(),
-            ws: "wss://stream.binance.com:9443".to_owned(),
-            timeout: Duration::from_secs(30),
+            rest: None,
+            ws: None,
+            timeout: None,
             redis: None,
             depth: Depth { limit: 5000, every: Duration::from_secs(60) },
             window_minutes: 2880,
@@ -144,6 +145,27 @@ impl Default for Redis {
             storage_dir: "storage".into(),
             max_storage_files: None,
         }
+    }
+}
+
+impl FromStr for Redis {
+    type Err = String;
+
+    /// Reads an address such as `redis://127.0.0.1:6379/0`; port and database may be left out, and all else is as by default.
+    fn from_str(url: &str) -> std::result::Result<Self, String> {
+        let read = || {
+            let uri: Uri = url.parse().ok()?;
+            let (authority, db) = (uri.authority()?, uri.path().trim_start_matches('/'));
+            let redis = Self::default();
+            let (host, port) = (authority.host(), authority.port_u16());
+            // What is neither host nor port, such as a password, would be lost.
+            let whole = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+            let plain = uri.scheme_str() == Some("redis") && uri.query().is_none() && whole == authority.as_str();
+            let (port, db) = (port.unwrap_or(redis.port), if db.is_empty() { 0 } else { db.parse().ok()? });
+            let host = host.trim_matches(['[', ']']).to_owned();
+            (plain && port > 0 && !host.is_empty()).then_some(Self { host, port, db, ..redis })
+        };
+        read().ok_or_else(|| format!("address {url:?}: expected one such as redis://127.0.0.1:6379/0"))
     }
 }
 

@@ -60,9 +60,9 @@ fn every_key_of_the_original_is_understood() {
     let shutdown = r#"{"save": 5, "total": 30}"#;
     let expected = Settings {
         symbols: BTreeSet::from(["BTCFDUSD".to_owned()]),
-        rest: "https://api.binance.com".into(),
-        ws: "wss://data-stream.binance.vision".into(),
-        timeout: Duration::from_secs(10),
+        rest: Some("https://api.binance.com".parse().unwrap()),
+        ws: Some("wss://data-stream.binance.vision".parse().unwrap()),
+        timeout: Some(Duration::from_secs(10)),
         redis: Some(Redis {
             host: "10.0.0.5".into(),
             port: 6380,
@@ -107,7 +107,7 @@ fn what_is_left_out_is_as_in_the_original() {
     let several = read("binance: {symbol: [BTCUSDT, ethusdt, BTCUSDT]}").unwrap();
     assert_eq!(several.symbols.into_iter().collect::<Vec<_>>(), ["BTCUSDT", "ETHUSDT"]);
     let url = read("data_collector: {order_flow: {websocket_url: 'ws://127.0.0.1:9443/ws/btcfdusd@aggTrade'}}");
-    assert_eq!(url.map(|read| read.ws), Ok("ws://127.0.0.1:9443".into()));
+    assert_eq!(url.map(|read| read.ws), Ok(Some("ws://127.0.0.1:9443".parse().unwrap())));
 }
 
 #[test]
@@ -174,6 +174,33 @@ fn wrong_values_are_errors_that_name_key_and_value() {
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.starts_with(says), "{error}");
+    }
+}
+
+#[test]
+fn the_address_of_redis_names_host_port_and_database() {
+    for (url, host, port, db) in [
+        ("redis://127.0.0.1:6380/2", "127.0.0.1", 6380, 2),
+        ("redis://redis", "redis", 6379, 0),
+        ("redis://[::1]/", "::1", 6379, 0),
+    ] {
+        assert_eq!(url.parse(), Ok(Redis { host: host.into(), port, db, ..Redis::default() }), "{url}");
+    }
+    for wrong in [
+        "",
+        "127.0.0.1:6379",
+        "rediss://h",
+        "redis://h:0",
+        "redis://h:99999",
+        "redis://:p@h",
+        "redis://h/x",
+        "redis://h/0?a=1",
+    ] {
+        let error = wrong.parse::<Redis>().unwrap_err();
+        assert!(
+            error.contains(&format!("{wrong:?}")) && error.ends_with("such as redis://127.0.0.1:6379/0"),
+            "{error}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use settings::{At, Fields, Node, Result, Value};
 
 use super::{Level, Logging, Redis, Settings, expand::OF_OTHERS};
-use crate::{symbol, wire::Decimal};
+use crate::{Address, Scheme, symbol, wire::Decimal};
 
 const SECTION: &str = "a section of keys with values";
 const LONGEST_S: f64 = 24.0 * 3600.0;
@@ -45,9 +45,9 @@ fn no_effect(to: &mut Settings, fields: &mut Fields<'_>, key: &'static str, why:
 
 fn binance(to: &mut Settings, at: &At<'_>) -> Result<()> {
     let mut fields = at.fields(SECTION)?;
-    fields.set("rest_api_base", &mut to.rest, |at| base(at, ["https", "http"]))?;
-    fields.set("websocket_base", &mut to.ws, |at| base(at, ["wss", "ws"]))?;
-    fields.set("timeout", &mut to.timeout, seconds)?;
+    to.rest = fields.option("rest_api_base", |at| base(at, Scheme::Https))?;
+    to.ws = fields.option("websocket_base", |at| base(at, Scheme::Wss))?.or(to.ws.take());
+    to.timeout = fields.option("timeout", seconds)?;
     if let Some(at) = fields.find("symbol") {
         let expected = "a symbol such as BTCFDUSD, or a list of them";
         let read = |at: &At<'_>| symbol(at.text(expected)?).map_err(|_| at.wrong(expected));
@@ -76,7 +76,7 @@ fn data_collector(to: &mut Settings, at: &At<'_>) -> Result<()> {
 
 fn order_flow(to: &mut Settings, at: &At<'_>) -> Result<()> {
     let mut fields = at.fields(SECTION)?;
-    fields.set("websocket_url", &mut to.ws, |at| base(at, ["wss", "ws"]))?;
+    to.ws = fields.option("websocket_url", |at| base(at, Scheme::Wss))?;
     fields.set("window_size_minutes", &mut to.window_minutes, |at| whole(at, 1, 1_000_000))?;
     fields.set("price_precision", &mut to.price_precision, |at| {
         let expected = "a number above 0, such as 1.0";
@@ -178,19 +178,14 @@ fn seconds(at: &At<'_>) -> Result<Duration> {
     if seconds > 0.0 && seconds <= LONGEST_S { Ok(Duration::from_secs_f64(seconds)) } else { Err(at.wrong(expected)) }
 }
 
-/// An address with one of these schemes; the paths that the original appended are left out, as they are appended again.
-fn base(at: &At<'_>, schemes: [&str; 2]) -> Result<String> {
-    let expected = format!("an address such as {}://host:port", schemes[0]);
+/// An address of the same kind as this scheme; the paths that the original appended are left out, as they are appended again.
+fn base(at: &At<'_>, scheme: Scheme) -> Result<Address> {
+    let expected = format!("an address such as {}://host:port", scheme.name());
     let text = at.text(&expected)?;
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = text.find("://").map_or(0, |at| at + 3);
+    let (base, path) = text.split_at(text[host..].find('/').map_or(text.len(), |path| host + path));
     let path = path.trim_end_matches('/');
     let known = ["", "/api/v3", "/api", "/ws", "/stream"].contains(&path) || path.starts_with("/ws/");
-    let port_is_one = host.rsplit_once(':').is_none_or(|(_, port)| port.parse().is_ok_and(|port: u16| port > 0));
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    let sound = schemes.contains(&scheme) && known && port_is_one && host.chars().all(plain);
-    if sound && !host.is_empty() && !host.starts_with(':') {
-        return Ok(format!("{scheme}://{host}"));
-    }
-    Err(at.wrong(expected))
+    let address = base.parse().ok().filter(|base: &Address| known && base.scheme.is_stream() == scheme.is_stream());
+    address.ok_or_else(|| at.wrong(expected))
 }
