@@ -12,9 +12,10 @@ use tokio::{
 };
 
 use crate::{
-    Skipped,
+    Progress, Skipped, Tell,
     chain::Link,
     minutes::TooLarge,
+    pulse::Pulse,
     scale::decimal,
     store::{Order, Writer},
     track::Track,
@@ -75,6 +76,8 @@ pub(crate) struct Counter {
     pub(crate) order: Order,
     /// Told when the order is on disk.
     pub(crate) done: Vec<oneshot::Sender<()>>,
+    pub(crate) pulse: Pulse,
+    pub(crate) tell: Tell,
 }
 
 impl Counter {
@@ -85,7 +88,12 @@ impl Counter {
         loop {
             // The second first: trades that never end must not keep it from coming.
             tokio::select! { biased;
-                _ = every.tick() => self.flush(|_| true),
+                _ = every.tick() => {
+                    self.flush(|_| true);
+                    if let Some(second) = self.pulse.beat(&self.tracks) {
+                        (self.tell)(Progress::Second(second));
+                    }
+                }
                 // A hurry ends `next` before the channel is empty: what lies in it is saved all the same.
                 next = scope.next(received.recv()) => {
                     let Some(mut input) = next.or_else(|| received.try_recv().ok()) else { return Ok(self) };
@@ -103,6 +111,7 @@ impl Counter {
                         let Some(next) = next else { break };
                         input = next;
                     }
+                    self.pulse.taken();
                     self.flush(Track::is_urgent);
                 }
             }
@@ -151,7 +160,10 @@ impl Counter {
             }
         }
         match self.tracks[symbol].take(&trade) {
-            Ok(Link::New | Link::Late) => self.order.rows.push((symbol, trade)),
+            Ok(Link::New | Link::Late) => {
+                self.pulse.count(symbol, &trade);
+                self.order.rows.push((symbol, trade));
+            }
             Ok(Link::Known | Link::Contradiction) => self.order.known += 1,
             Err(TooLarge) => {
                 let (name, at, id) =

@@ -37,9 +37,11 @@ mod feed;
 mod minutes;
 mod net;
 mod progress;
+mod pulse;
 mod refill;
 mod rest;
 mod scale;
+mod second;
 mod stall;
 mod store;
 pub mod table;
@@ -64,12 +66,14 @@ pub use self::{
     net::{Connect, Connection, internet, tcp},
     progress::{Progress, Saved, Tell},
     scale::decimal,
+    second::{Second, Standing},
     store::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary},
     wire::Scale,
 };
 use self::{
     count::{Counter, Need},
     feed::Feed,
+    pulse::Pulse,
     refill::Refill,
     rest::Client,
     store::{Order, Store, Writer},
@@ -228,12 +232,13 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
     let (checks, to_check) = mpsc::channel(symbols.len().max(1));
     let checks = rest.is_some().then_some(checks);
 
-    let (names, counted) = (symbols.clone(), Arc::clone(&skipped));
+    let (names, counted, telling) = (symbols.clone(), Arc::clone(&skipped), Arc::clone(&tell));
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
         let (inputs, received) = mpsc::channel(CHANNEL);
         let (needs, needed) = watch::channel(tracks.iter().map(Need::of).collect());
-        let (order, done) = (Order::default(), Vec::new());
-        let counter = Counter { symbols: names, tracks, store, needs, skipped: counted, order, done };
+        let (order, done, pulse) = (Order::default(), Vec::new(), Pulse::new(&names));
+        let (symbols, skipped, tell) = (names, counted, telling);
+        let counter = Counter { symbols, tracks, store, needs, skipped, order, done, pulse, tell };
         let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
         scope.on_stop(async move |_| task.await?.finish().await);
         Ok((inputs, needed))

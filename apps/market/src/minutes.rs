@@ -137,6 +137,11 @@ impl Minute {
         Some(Changes { begin_ms, ids, refilled, scale, anew: std::mem::take(&mut self.rescaled), levels })
     }
 
+    /// Single trades over all prices.
+    pub(crate) fn trades(&self) -> i64 {
+        self.levels.values().fold(0, |trades, counted| trades.saturating_add(counted.level.trades))
+    }
+
     #[cfg(test)]
     pub(crate) fn levels(&self) -> impl Iterator<Item = (i64, Level)> {
         self.levels.iter().map(|(price, counted)| (*price, counted.level))

@@ -3,6 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
+    config::Level,
+    second::Second,
     store::Summary,
     table::{count, line},
 };
@@ -28,6 +30,8 @@ pub enum Progress {
     Written(String),
     /// A minute is over and on disk.
     Minute(Summary),
+    /// A second has passed: how everything stands.
+    Second(Second),
     /// Everything is on disk and the file is closed.
     Saved(Saved),
 }
@@ -47,6 +51,18 @@ pub struct Saved {
     pub ignored: u64,
 }
 
+impl Progress {
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Second(_) => Level::Debug,
+            Self::Connected | Self::Replacing(_) | Self::Written(_) | Self::Minute(_) | Self::Saved(_) => Level::Info,
+            Self::Disconnected(_) | Self::Unfilled(..) => Level::Warning,
+            Self::Unwritten(..) => Level::Error,
+        }
+    }
+}
+
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,6 +80,7 @@ impl fmt::Display for Progress {
             }
             Self::Written(file) => write!(f, "{file} can be written again"),
             Self::Minute(minute) => f.write_str(&line(minute)),
+            Self::Second(second) => second.fmt(f),
             Self::Saved(saved) => saved.fmt(f),
         }
     }

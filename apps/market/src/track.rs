@@ -109,6 +109,12 @@ impl Track {
         Ok(link)
     }
 
+    /// The beginning of the open minute, and the single trades in it as far as they are held here.
+    pub(crate) fn open_minute(&self) -> Option<(i64, i64)> {
+        let begin = self.newest?;
+        Some((begin, self.minutes.get(&begin).map_or(0, Minute::trades)))
+    }
+
     /// The exchange has listed all aggregates that it has from `from` to `to`.
     pub(crate) fn listed(&mut self, from: i64, to: i64) {
         self.chain.listed(from, to);
