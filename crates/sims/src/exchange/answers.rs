@@ -49,7 +49,7 @@ impl<'a> Query<'a> {
         Self { text, micros: unit.is_some_and(|unit| unit.eq_ignore_ascii_case("MICROSECOND")) }
     }
 
-    fn text(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
         let mut pairs = self.text.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     }

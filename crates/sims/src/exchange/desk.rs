@@ -177,7 +177,7 @@ impl Desk {
     }
 
     /// What strikes a request; the first fault and the delay before it.
-    pub(crate) fn strike(&self, path: &str) -> (Duration, Option<RequestFault>) {
+    pub(crate) fn strike(&self, path: &str, symbol: &str) -> (Duration, Option<RequestFault>) {
         let mut state = self.lock();
         self.written.notify_waiters();
         let State { script, random, requests, log, .. } = &mut *state;
@@ -185,7 +185,7 @@ impl Desk {
         *number += 1;
         let mut delay = Duration::ZERO;
         for rule in &script.requests {
-            if !rule.strikes_request(*number, path, random) {
+            if !rule.strikes_request(*number, path, symbol, random) {
                 continue;
             }
             *log.struck.entry(rule.fault.name()).or_default() += 1;

@@ -1,6 +1,6 @@
 //! What happens to a message on its way out: left out, repeated, late, broken, in pieces.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::SinkExt;
 use tokio::time::Instant;
@@ -30,8 +30,8 @@ pub(crate) struct Outbox {
     garbler: Garbler,
     /// Messages so far, whether they were sent or not.
     messages: u64,
-    /// Trades that are still to be left out.
-    skip: u64,
+    /// How many messages of a stream are still to be left out.
+    skip: BTreeMap<Arc<str>, u64>,
     held: Held,
     held_since: Instant,
     written: Marks,
@@ -45,7 +45,7 @@ impl Outbox {
             random: fate.random,
             garbler: Garbler { every: garble_every.filter(|every| *every > 0), messages: 0, ways: 0 },
             messages: 0,
-            skip: 0,
+            skip: BTreeMap::new(),
             held: Held::new(),
             held_since: Instant::now(),
             written: Marks::new(),
@@ -71,7 +71,7 @@ impl Outbox {
         let (mut times, mut late, mut frames) = (1, None, 1);
         for fault in strikes {
             match *fault {
-                SocketFault::Skip(trades) => self.skip += trades,
+                SocketFault::Skip(more) => *self.skip.entry(Arc::clone(&out.stream)).or_default() += more,
                 SocketFault::Repeat(more) => times += more,
                 SocketFault::Late(messages) => late = Some(messages),
                 SocketFault::Garble => {
@@ -86,8 +86,9 @@ impl Outbox {
                 _ => {}
             }
         }
-        if self.skip > 0 && out.is_trade {
-            self.skip -= 1;
+        let skip = self.skip.get_mut(&out.stream).filter(|left| **left > 0);
+        if let Some(left) = skip {
+            *left -= 1;
         } else if let Some(messages) = late {
             self.held_since = Instant::now();
             self.held.push_back((self.messages + messages, out.text, mark));

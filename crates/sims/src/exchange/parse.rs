@@ -32,7 +32,8 @@ impl std::error::Error for ScriptError {}
 /// market SYMBOL after TRADES halt MS
 /// ```
 ///
-/// NUMBERS is `*`, `3`, `3..5` or `3..`; PATH is `*` or how the path ends, such as `depth`; STREAM is how its name ends, such as `@depth`.
+/// NUMBERS is `*`, `3`, `3..5` or `3..`; PATH is `*` or how the path ends, such as `depth` or `depth?symbol=BTCUSDT`; STREAM is how its
+/// name ends, such as `@depth`.
 impl FromStr for Script {
     type Err = ScriptError;
 

@@ -97,7 +97,7 @@ impl Desk {
             self.offence(offence);
         }
         let (delay, fault) = match verdict {
-            Verdict::Fine { .. } => self.strike(path),
+            Verdict::Fine { .. } => self.strike(path, query.text("symbol").unwrap_or_default()),
             _ => (Duration::ZERO, None),
         };
         let note = |status: u16| {

@@ -32,7 +32,8 @@ pub struct Script {
 pub struct Rule<F> {
     /// Connections, or requests, with these numbers, counted from 1 since the script began; requests are counted for each path.
     pub numbers: RangeInclusive<u64>,
-    /// Requests whose path ends with this, or messages whose stream's name does; `None`: all.
+    /// Requests whose path ends with this, without a query or with the symbol alone as its query, or messages whose stream's name does;
+    /// `None`: all.
     pub of: Option<String>,
     /// After so many messages on the connection. Without [`every`](Self::every) and [`chance`](Self::chance): once, right then.
     pub after: Option<u64>,
@@ -61,7 +62,7 @@ impl<F> Rule<F> {
         self
     }
 
-    /// Only requests whose path ends so, such as `depth`, or messages whose stream's name does, such as `@aggTrade`.
+    /// Only requests whose path ends so, such as `depth` or `depth?symbol=BTCUSDT`, or messages whose stream's name does, such as `@aggTrade`.
     pub fn of(mut self, end: &str) -> Self {
         self.of = Some(end.to_owned());
         self
@@ -102,9 +103,10 @@ impl<F> Rule<F> {
         self.numbers.contains(&number) && self.chance.is_none_or(|chance| random.chance(chance))
     }
 
-    /// Whether it strikes the `number`-th request (from 1) for this path.
-    pub(crate) fn strikes_request(&self, number: u64, path: &str, random: &mut Random) -> bool {
-        self.numbers.contains(&number) && self.is_of(path) && self.often(number, random)
+    /// Whether it strikes the `number`-th request (from 1) for this path, which is about this symbol.
+    pub(crate) fn strikes_request(&self, number: u64, path: &str, symbol: &str, random: &mut Random) -> bool {
+        let is_of = self.is_of(path) || self.is_of(&format!("{path}?symbol={symbol}"));
+        self.numbers.contains(&number) && is_of && self.often(number, random)
     }
 
     fn is_of(&self, name: &str) -> bool {
@@ -138,7 +140,7 @@ pub enum SocketFault {
     Shutdown(Duration),
     /// A ping with a payload, out of turn.
     Ping,
-    /// So many trades are not sent, although they happened.
+    /// So many messages of the stream, this one first, are not sent, although what they say has happened.
     Skip(u64),
     /// The message comes so many times more.
     Repeat(u64),
