@@ -6,17 +6,40 @@ use crate::wire::rest::{Limits, Refusal, Waiting};
 
 /// What an address may use in a minute where the exchange does not say it.
 const PER_MINUTE: u32 = 6000;
-/// Of which so much is used here: others may live behind the same address.
-const SHARE: f64 = 0.8;
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long to wait after 429 and 418 that do not say it.
 const WAIT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(120));
+
+/// What a request is for. Each leaves room for those above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Trades that are missing, and the little things.
+    Trades,
+    /// A book that is not there.
+    Book,
+    /// A book that is there and could be deeper.
+    Deeper,
+}
+
+impl Purpose {
+    /// How much of a minute's weight may be used up when such a request has been sent. The rest, a fifth at least, is left to others
+    /// behind the same address.
+    fn share(self) -> f64 {
+        match self {
+            Self::Trades => 0.8,
+            Self::Book => 0.5,
+            Self::Deeper => 0.3,
+        }
+    }
+}
 
 /// One for all requests of the process: the exchange counts by address. `now` is the time since any fixed moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     per_minute: u32,
     used: u32,
+    /// What of it is on its way: the exchange may not have counted it when it answers another request.
+    asked: u32,
     /// When the present minute of the exchange began, as late as it may have been.
     begun: Option<Duration>,
     /// Nothing may be asked before.
@@ -25,7 +48,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self { per_minute: PER_MINUTE, used: 0, begun: None, closed_until: Duration::ZERO }
+        Self { per_minute: PER_MINUTE, used: 0, asked: 0, begun: None, closed_until: Duration::ZERO }
     }
 
     /// What the exchange says it allows in a minute.
@@ -34,10 +57,10 @@ impl Budget {
     }
 
     /// How long a request of this weight has to wait.
-    pub(crate) fn wait(&self, weight: u32, now: Duration) -> Duration {
+    pub(crate) fn wait(&self, weight: u32, purpose: Purpose, now: Duration) -> Duration {
         let closed = self.closed_until.saturating_sub(now);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of an u32")]
-        let most = (f64::from(self.per_minute) * SHARE) as u32;
+        let most = (f64::from(self.per_minute) * purpose.share()) as u32;
         match self.begun {
             // One that alone is too heavy is sent in a minute of its own.
             Some(begun) if self.used > 0 && self.used + weight > most => {
@@ -50,14 +73,21 @@ impl Budget {
     /// A request of this weight is on its way.
     pub(crate) fn asked(&mut self, weight: u32, now: Duration) {
         if self.begun.is_none_or(|begun| begun + WINDOW <= now) {
-            (self.begun, self.used) = (Some(now), 0);
+            (self.begun, self.used) = (Some(now), self.asked);
         }
         self.used = self.used.saturating_add(weight);
+        self.asked = self.asked.saturating_add(weight);
     }
 
-    /// What an answer says about limits; `wall_ms` is the time since 1970.
+    /// A request of this weight is not on its way any more, whatever became of it.
+    pub(crate) fn ended(&mut self, weight: u32) {
+        self.asked = self.asked.saturating_sub(weight);
+    }
+
+    /// What the answer to a request that has [`ended`](Self::ended) says about limits; `wall_ms` is the time since 1970.
     pub(crate) fn answered(&mut self, limits: Limits, refusal: Option<&Refusal>, now: Duration, wall_ms: i64) {
         if let Some(used) = limits.used_weight {
+            let used = used.saturating_add(self.asked);
             // Less than before: a new minute has begun there since the last answer.
             if used < self.used {
                 self.begun = Some(now);

@@ -14,28 +14,31 @@ fn what_is_used_up_comes_back_with_the_next_minute() {
     budget.allows(100);
 
     for _ in 0..8 {
-        assert_eq!(budget.wait(10, SECOND), Duration::ZERO);
+        assert_eq!(budget.wait(10, Purpose::Trades, SECOND), Duration::ZERO);
         budget.asked(10, SECOND);
+        budget.ended(10);
     }
 
-    assert_eq!(budget.wait(10, 2 * SECOND), 59 * SECOND, "a fifth is left to others");
-    assert_eq!(budget.wait(10, 61 * SECOND), Duration::ZERO);
+    assert_eq!(budget.wait(10, Purpose::Trades, 2 * SECOND), 59 * SECOND, "a fifth is left to others");
+    assert_eq!(budget.wait(10, Purpose::Trades, 61 * SECOND), Duration::ZERO);
     budget.asked(10, 61 * SECOND);
-    assert_eq!(budget.wait(10, 62 * SECOND), Duration::ZERO);
-    assert_eq!(budget.wait(500, 62 * SECOND), 59 * SECOND);
-    assert_eq!(Budget::new().wait(50_000, SECOND), Duration::ZERO, "alone it is sent");
+    budget.ended(10);
+    assert_eq!(budget.wait(10, Purpose::Trades, 62 * SECOND), Duration::ZERO);
+    assert_eq!(budget.wait(500, Purpose::Trades, 62 * SECOND), 59 * SECOND);
+    assert_eq!(Budget::new().wait(50_000, Purpose::Trades, SECOND), Duration::ZERO, "alone it is sent");
 }
 
 #[test]
 fn what_the_exchange_has_counted_is_what_counts() {
     let mut budget = Budget::new();
     budget.asked(4, SECOND);
+    budget.ended(4);
     budget.answered(used(4798), None, 2 * SECOND, 0);
 
-    assert_eq!(budget.wait(4, 3 * SECOND), 58 * SECOND, "others are at it as well");
+    assert_eq!(budget.wait(4, Purpose::Trades, 3 * SECOND), 58 * SECOND, "others are at it as well");
 
     budget.answered(used(4), None, 20 * SECOND, 0);
-    assert_eq!(budget.wait(4, 20 * SECOND), Duration::ZERO);
+    assert_eq!(budget.wait(4, Purpose::Trades, 20 * SECOND), Duration::ZERO);
 }
 
 #[test]
@@ -52,9 +55,44 @@ fn nothing_is_asked_while_the_exchange_does_not_want_it() {
         let mut budget = Budget::new();
         budget.answered(Limits::default(), Some(&refusal), 10 * SECOND, 1_000_000_000);
 
-        assert_eq!(budget.wait(1, 10 * SECOND), seconds * SECOND, "{refusal:?}");
-        assert_eq!(budget.wait(1, (10 + seconds) * SECOND), Duration::ZERO);
+        assert_eq!(budget.wait(1, Purpose::Trades, 10 * SECOND), seconds * SECOND, "{refusal:?}");
+        assert_eq!(budget.wait(1, Purpose::Trades, (10 + seconds) * SECOND), Duration::ZERO);
     }
+}
+
+#[test]
+fn books_leave_room_for_trades() {
+    let mut budget = Budget::new();
+    budget.allows(1000);
+    let waits = |budget: &Budget| {
+        [Purpose::Deeper, Purpose::Book, Purpose::Trades].map(|purpose| !budget.wait(50, purpose, SECOND).is_zero())
+    };
+
+    for (used, expected) in
+        [(250, [false; 3]), (10, [true, false, false]), (240, [true, true, false]), (300, [true; 3])]
+    {
+        budget.asked(used, SECOND);
+        budget.ended(used);
+        assert_eq!(waits(&budget), expected, "{budget:?}");
+    }
+}
+
+#[test]
+fn an_answer_does_not_count_what_was_asked_beside_it_and_that_is_counted_all_the_same() {
+    let mut budget = Budget::new();
+    budget.asked(4, SECOND);
+    budget.asked(4000, 2 * SECOND);
+
+    budget.ended(4);
+    budget.answered(used(4), None, 3 * SECOND, 0);
+
+    assert_eq!(budget.wait(1000, Purpose::Trades, 3 * SECOND), 58 * SECOND);
+    // It is over with no answer: what it has used nobody knows before the next answer.
+    budget.ended(4000);
+    budget.asked(4, 4 * SECOND);
+    budget.ended(4);
+    budget.answered(used(8), None, 5 * SECOND, 0);
+    assert_eq!(budget.wait(1000, Purpose::Trades, 5 * SECOND), Duration::ZERO);
 }
 
 proptest! {
@@ -65,9 +103,10 @@ proptest! {
         budget.allows(100);
         for (weight, pause) in weights {
             now += SECOND * u32::try_from(pause).unwrap();
-            now += budget.wait(weight, now);
-            prop_assert_eq!(budget.wait(weight, now), Duration::ZERO);
+            now += budget.wait(weight, Purpose::Trades, now);
+            prop_assert_eq!(budget.wait(weight, Purpose::Trades, now), Duration::ZERO);
             budget.asked(weight, now);
+            budget.ended(weight);
             sent.push((now, weight));
         }
         let mut window = (Duration::ZERO, 0);

@@ -85,6 +85,29 @@ pub struct Depth {
     pub every: Duration,
 }
 
+impl Depth {
+    /// So many levels of each side, so often.
+    ///
+    /// # Errors
+    /// The limit is not one that the exchange has, from 1 to 5000, or the time is 0; the message says what to write.
+    pub fn new(limit: u32, every: Duration) -> std::result::Result<Self, String> {
+        if !(1..=5000).contains(&limit) {
+            return Err(format!("{limit} levels: it has to be 1 to 5000"));
+        }
+        if every.is_zero() {
+            return Err("a time of 0 between two snapshots: name a longer one, such as 60 s".to_owned());
+        }
+        Ok(Self { limit, every })
+    }
+}
+
+impl Default for Depth {
+    /// As the original has it.
+    fn default() -> Self {
+        Self { limit: 5000, every: Duration::from_secs(60) }
+    }
+}
+
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,7 +147,7 @@ impl Default for Settings {
             ws: None,
             timeout: None,
             redis: None,
-            depth: Depth { limit: 5000, every: Duration::from_secs(60) },
+            depth: Depth::default(),
             window_minutes: 2880,
             price_precision: Decimal::ONE,
             logging: None,

@@ -1,5 +1,5 @@
-//! Receives trades over a WebSocket. A connection that breaks is made again; one that must end soon is replaced by a new one before it
-//! ends. Trades that come over both are told apart by their ids.
+//! Receives trades, and changes of order books, over a WebSocket. A connection that breaks is made again; one that must end soon is replaced by a new one before it
+//! ends. What comes over both is told apart by its ids.
 
 mod connection;
 mod listen;
@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use self::{listen::Ended, watch::Watch};
-use crate::{Address, Connect, Progress, Skipped, Tell, Times, connects::Connects, count::Input, refill::Check};
+use crate::{
+    Address, Connect, Progress, Skipped, Tell, Times, books::Changes, connects::Connects, count::Input, refill::Check,
+};
 
 pub(crate) struct Feed {
     pub(crate) ws: Address,
@@ -23,6 +25,8 @@ pub(crate) struct Feed {
     /// Upper case, in order.
     pub(crate) symbols: Vec<String>,
     pub(crate) inputs: mpsc::Sender<Input>,
+    /// Where changes of order books go; without it they are not asked for.
+    pub(crate) changes: Option<Changes>,
     pub(crate) tell: Tell,
     pub(crate) skipped: Arc<Skipped>,
     /// Counts connections, for who fetches what came before them.

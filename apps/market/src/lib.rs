@@ -1,6 +1,6 @@
 //! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
 //!
-//! Four components: `store` ← `aggregator` ← `feed` and `refill`. On a stop the feed says goodbye to the exchange and takes in what was
+//! Five components: `store` ← `aggregator` and `books` ← `feed`, and `aggregator` ← `refill`. On a stop the feed says goodbye to the exchange and takes in what was
 //! still sent; the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where
 //! this one ended: what it has stored already it recognizes by the ids.
 //!
@@ -14,6 +14,8 @@
 //!   meanwhile, and what it sent in vain is fetched by id. A stop that comes before there is room declares what it cannot write as a loss.
 //! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
 //!   belongs to. What the exchange does not have either is a hole: marked, and not asked for again.
+//! - An order book is the exchange's at the update it names, or it is not there: see [`book`]. One that missed a change is fetched anew,
+//!   alone, and holds up neither trades nor other books.
 //!
 //! # What it does not do yet
 //! The trades of the first minute before the first start are not fetched. A power cut may cost the last moments, which the next start
@@ -22,12 +24,13 @@
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when
 //! the exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
-//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `feed` receives, [`table`] shows; [`config`] reads settings
-//! from a file.
+//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `books` keeps and stores order books, `feed` receives,
+//! [`table`] shows; [`config`] reads settings from a file.
 
 mod address;
 mod backoff;
 pub mod book;
+mod books;
 mod budget;
 mod chain;
 pub mod config;
@@ -71,11 +74,12 @@ pub use self::{
     wire::Scale,
 };
 use self::{
+    books::{Books, Changes},
     count::{Counter, Need},
     feed::Feed,
     pulse::Pulse,
     refill::Refill,
-    rest::Client,
+    rest::{Allowance, Client},
     store::{Order, Store, Writer},
     track::Track,
 };
@@ -92,6 +96,8 @@ pub struct Config {
     pub ws: Address,
     /// Its REST side; `None`: what is missing is marked and not fetched.
     pub rest: Option<Address>,
+    /// The order books that are kept, and how often they are stored; `None`, or without REST: none.
+    pub depth: Option<config::Depth>,
     /// How both are reached: [`internet`], [`tcp`], or what a test puts in their place.
     pub connect: Connect,
     /// At least one, as [`symbol`] gives them.
@@ -107,12 +113,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// These symbols from this exchange into this file, over TCP, with nothing fetched and nobody told.
+    /// These symbols from this exchange into this file, over TCP, with nothing fetched, no order books, and nobody told.
     pub fn new(ws: Address, symbols: impl IntoIterator<Item = String>, db: impl Into<PathBuf>) -> Self {
         let symbols = symbols.into_iter().collect();
         Self {
             ws,
             rest: None,
+            depth: None,
             connect: tcp(),
             symbols,
             db: db.into(),
@@ -183,6 +190,8 @@ impl Default for Times {
 struct Skipped {
     malformed: AtomicU64,
     ignored: AtomicU64,
+    /// Changes of order books for which there was no room.
+    dropped: AtomicU64,
 }
 
 /// Reads a symbol that a person typed; upper case.
@@ -226,7 +235,7 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let Config { ws, rest, connect, symbols, tell, times, db: _, most_bytes: _ } = config;
+    let Config { ws, rest, depth, connect, symbols, tell, times, db: _, most_bytes: _ } = config;
     let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
     let (connected, connections) = watch::channel(0);
     let (checks, to_check) = mpsc::channel(symbols.len().max(1));
@@ -244,9 +253,15 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         Ok((inputs, needed))
     });
 
+    let mut books = None;
     if let Some(rest) = rest {
-        let (symbols, tell, times) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times));
-        let client = Client::new(rest, Arc::clone(&connect), times.request);
+        let allowance = Allowance::new();
+        let client = || Client::new(rest.clone(), Arc::clone(&connect), times.request, allowance.clone());
+        if let Some(depth) = depth {
+            let shared = (Arc::clone(&times), Arc::clone(&tell), Arc::clone(&skipped));
+            books = Some(keep_books(service, store, symbols.clone(), depth, client(), shared));
+        }
+        let (symbols, tell, times, client) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times), client());
         service.component("refill", aggregator, async move |scope: Scope, (inputs, needs)| {
             let refill =
                 Refill { symbols, client, inputs, needs, connected: connections, checks: to_check, times, tell };
@@ -256,10 +271,33 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         });
     }
 
-    service.component("feed", aggregator, async move |scope, (inputs, _)| {
-        Feed { ws, connect, symbols, inputs, tell, skipped, connected, checks, times }.start(&scope);
+    let feed = move |scope: &Scope, inputs, changes| {
+        Feed { ws, connect, symbols, inputs, changes, tell, skipped, connected, checks, times }.start(scope);
         Ok(())
-    });
+    };
+    match books {
+        None => service.component("feed", aggregator, async move |scope, (inputs, _)| feed(&scope, inputs, None)),
+        Some(books) => service.component("feed", (aggregator, books), async move |scope, ((inputs, _), changes)| {
+            feed(&scope, inputs, Some(changes))
+        }),
+    };
+}
+
+/// The component that keeps order books; what it hands on is where their changes go.
+fn keep_books(
+    service: &mut Service,
+    store: Dep<Stored>,
+    symbols: Vec<String>,
+    depth: config::Depth,
+    client: Client,
+    shared: (Arc<Times>, Tell, Arc<Skipped>),
+) -> Dep<Changes> {
+    service.component("books", store, async move |scope: Scope, (store, _)| {
+        let (to, changes) = Changes::new(Arc::clone(&shared.2));
+        // Dropped by a stop at whatever it waits for: books are fetched anew by the next start.
+        scope.spawn("follow", Books::new(symbols, changes, depth, (client, store), shared).run());
+        Ok(to)
+    })
 }
 
 #[cfg(test)]

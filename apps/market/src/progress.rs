@@ -28,6 +28,15 @@ pub enum Progress {
     Unwritten(String, String),
     /// This file can be written again.
     Written(String),
+    /// The order book of this symbol is there and follows the exchange.
+    DepthLive(String),
+    /// The order book of this symbol was given up, and why; it is fetched anew. Nothing else is touched.
+    DepthLost(String, String),
+    /// The order book of this symbol could not be fetched, and why; it is tried again.
+    DepthUnfetched(String, String),
+    /// The order book of this symbol is on disk: when its last change was sent, by the exchange's clock in milliseconds since 1970, and
+    /// how many bids and asks.
+    DepthStored(String, i64, (usize, usize)),
     /// A minute is over and on disk.
     Minute(Summary),
     /// A second has passed: how everything stands.
@@ -47,17 +56,28 @@ pub struct Saved {
     pub known: u64,
     /// Messages that could not be read.
     pub malformed: u64,
-    /// Messages that are no trades of these symbols.
+    /// Messages that nobody asked for.
     pub ignored: u64,
+    /// Order books written.
+    pub depths: u64,
+    /// Changes of order books that came faster than they could be taken in: each cost its book, which was fetched anew.
+    pub dropped: u64,
 }
 
 impl Progress {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Second(_) => Level::Debug,
-            Self::Connected | Self::Replacing(_) | Self::Written(_) | Self::Minute(_) | Self::Saved(_) => Level::Info,
-            Self::Disconnected(_) | Self::Unfilled(..) => Level::Warning,
+            Self::Second(_) | Self::DepthStored(..) => Level::Debug,
+            Self::Connected
+            | Self::Replacing(_)
+            | Self::Written(_)
+            | Self::DepthLive(_)
+            | Self::Minute(_)
+            | Self::Saved(_) => Level::Info,
+            Self::Disconnected(_) | Self::Unfilled(..) | Self::DepthLost(..) | Self::DepthUnfetched(..) => {
+                Level::Warning
+            }
             Self::Unwritten(..) => Level::Error,
         }
     }
@@ -79,6 +99,15 @@ impl fmt::Display for Progress {
                 )
             }
             Self::Written(file) => write!(f, "{file} can be written again"),
+            Self::DepthLive(symbol) => write!(f, "{symbol}: the order book is there"),
+            Self::DepthLost(symbol, why) => write!(f, "{symbol}: the order book is given up: {why}; fetching it anew"),
+            Self::DepthUnfetched(symbol, error) => {
+                write!(f, "{symbol}: cannot fetch the order book: {error}; trying again")
+            }
+            Self::DepthStored(symbol, _, (bids, asks)) => {
+                let (bids, asks) = (count(*bids as u64, "bid"), count(*asks as u64, "ask"));
+                write!(f, "{symbol}: stored the order book, {bids} and {asks}")
+            }
             Self::Minute(minute) => f.write_str(&line(minute)),
             Self::Second(second) => second.fmt(f),
             Self::Saved(saved) => saved.fmt(f),
@@ -88,12 +117,14 @@ impl fmt::Display for Progress {
 
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { minutes, trades, known, malformed, ignored } = self;
+        let Self { minutes, trades, known, malformed, ignored, depths, dropped } = self;
         write!(f, "saved {}, {}", count(*minutes, "minute"), count(*trades, "trade"))?;
         for (number, words) in [
             (known, format!("{known} known already")),
             (malformed, count(*malformed, "malformed message") + " skipped"),
             (ignored, count(*ignored, "other message")),
+            (depths, count(*depths, "order book")),
+            (dropped, count(*dropped, "change") + " of order books dropped"),
         ] {
             if *number > 0 {
                 write!(f, ", {words}")?;

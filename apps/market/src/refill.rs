@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     Progress, TRADES, Tell, Times,
     backoff::Backoff,
+    budget::Purpose,
     count::{Input, Need, Page},
     rest::{Client, Trouble},
     wire::rest::{AggTrades, Refusal, agg_trades, exchange_info},
@@ -161,10 +162,10 @@ impl Refill {
         match *ask {
             Ask::Info => {
                 let path = format!("/api/v3/exchangeInfo?symbol={symbol}");
-                let body = self.client.get(&path, INFO_WEIGHT).await?;
+                let body = self.client.get(&path, INFO_WEIGHT, Purpose::Trades).await?;
                 let info = exchange_info(&body).map_err(|wrong| Trouble::Unreadable(wrong.to_string()))?;
                 if let Some(per_minute) = info.weight_per_minute {
-                    self.client.allows(per_minute);
+                    self.client.allowance.allows(per_minute);
                 }
                 state.done();
                 state.info = false;
@@ -175,7 +176,7 @@ impl Refill {
             }
             Ask::Trades(from, to) => {
                 let path = format!("/api/v3/aggTrades?symbol={symbol}&fromId={from}&limit={}", PAGE.0);
-                let body = self.client.get(&path, PAGE.1).await?;
+                let body = self.client.get(&path, PAGE.1, Purpose::Trades).await?;
                 let page = agg_trades(&body).map_err(|wrong| Trouble::Unreadable(wrong.to_string()))?;
                 let full = page.trades.len() + page.void.len() >= PAGE.0;
                 let last = last_of(&page);

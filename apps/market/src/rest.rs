@@ -1,9 +1,11 @@
-//! Asks the exchange over HTTP: one connection that is kept, one request at a time, each with a time limit.
+//! Asks the exchange over HTTP: each client has one connection that is kept, and one request at a time with a time limit. All of them
+//! together keep within one budget.
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Address, Connect,
-    budget::Budget,
+    budget::{Budget, Purpose},
     wire::{
         LONGEST_ANSWER,
         rest::{Limits, Refusal, limits, refusal},
@@ -48,13 +50,71 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The way to the REST side of an exchange.
+/// When the exchange may be asked: one for all clients of the process.
+#[derive(Clone)]
+pub(crate) struct Allowance {
+    begun: Instant,
+    /// Never held across an await.
+    budget: Arc<Mutex<Budget>>,
+}
+
+/// A request that is on its way, for as long as it lives.
+struct Asked<'a>(&'a Allowance, u32);
+
+impl Allowance {
+    pub(crate) fn new() -> Self {
+        Self { begun: Instant::now(), budget: Arc::new(Mutex::new(Budget::new())) }
+    }
+
+    /// What the exchange says it allows in a minute.
+    pub(crate) fn allows(&self, per_minute: u32) {
+        self.budget().allows(per_minute);
+    }
+
+    /// How long a request has to wait.
+    pub(crate) fn wait(&self, weight: u32, purpose: Purpose) -> Duration {
+        self.budget().wait(weight, purpose, self.begun.elapsed())
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a request, or says how long it has to wait: in one step, for others may ask as well.
+    fn ask(&self, weight: u32, purpose: Purpose) -> Result<Asked<'_>, Duration> {
+        let (mut budget, now) = (self.budget(), self.begun.elapsed());
+        match budget.wait(weight, purpose, now) {
+            Duration::ZERO => {
+                budget.asked(weight, now);
+                Ok(Asked(self, weight))
+            }
+            wait => Err(wait),
+        }
+    }
+
+    fn answered(&self, limits: Limits, refusal: Option<&Refusal>) {
+        self.budget().answered(limits, refusal, self.begun.elapsed(), wall_ms());
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.budget().ended(self.1);
+    }
+}
+
+/// Milliseconds since 1970, by the clock of this machine.
+pub(crate) fn wall_ms() -> i64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    i64::try_from(wall).unwrap_or(i64::MAX)
+}
+
+/// The way to the REST side of an exchange, within the allowance that it shares with others.
 pub(crate) struct Client {
     to: Address,
     connect: Connect,
     limit: Duration,
-    budget: Budget,
-    begun: Instant,
+    pub(crate) allowance: Allowance,
     open: Option<Open>,
 }
 
@@ -65,36 +125,31 @@ struct Open {
 }
 
 impl Client {
-    pub(crate) fn new(to: Address, connect: Connect, limit: Duration) -> Self {
-        Self { to, connect, limit, budget: Budget::new(), begun: Instant::now(), open: None }
-    }
-
-    pub(crate) fn allows(&mut self, per_minute: u32) {
-        self.budget.allows(per_minute);
+    pub(crate) fn new(to: Address, connect: Connect, limit: Duration, allowance: Allowance) -> Self {
+        Self { to, connect, limit, allowance, open: None }
     }
 
     /// Waits until the budget allows it, asks, and returns the body of the answer.
     ///
     /// # Cancel safety
     /// Dropped, the connection is closed with it if the request was on its way.
-    pub(crate) async fn get(&mut self, path: &str, weight: u32) -> Result<String, Trouble> {
-        loop {
-            match self.budget.wait(weight, self.begun.elapsed()) {
-                Duration::ZERO => break,
-                wait => sleep(wait).await,
+    pub(crate) async fn get(&mut self, path: &str, weight: u32, purpose: Purpose) -> Result<String, Trouble> {
+        let allowance = self.allowance.clone();
+        let asked = loop {
+            match allowance.ask(weight, purpose) {
+                Ok(asked) => break asked,
+                Err(wait) => sleep(wait).await,
             }
-        }
-        self.budget.asked(weight, self.begun.elapsed());
+        };
         let answer = timeout(self.limit, self.ask(path)).await;
+        drop(asked);
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer from {} within {:?}", self.to, self.limit)));
         let (status, limits, body) = answer.map_err(|why| {
             self.open = None;
             Trouble::Unanswered(why)
         })?;
         let refusal = refusal(status, limits, &body);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let wall = i64::try_from(wall).unwrap_or(i64::MAX);
-        self.budget.answered(limits, refusal.as_ref(), self.begun.elapsed(), wall);
+        allowance.answered(limits, refusal.as_ref());
         refusal.map_or(Ok(body), |refusal| Err(Trouble::Refused(refusal)))
     }
 

@@ -8,6 +8,7 @@
 //! nothing is taken: the channels fill, and the exchange is not read. What it sends in vain is fetched later, by id.
 
 mod database;
+mod depth;
 mod read;
 mod schema;
 mod trouble;
@@ -24,6 +25,7 @@ use tokio::{
     time,
 };
 
+pub(crate) use self::depth::DepthRow;
 pub use self::read::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary};
 use self::{database::Database, trouble::Trouble};
 use crate::{
@@ -56,6 +58,8 @@ pub(crate) enum Message {
     Write(Order, Answer<()>),
     /// A minute as it stands in the file.
     Minute(usize, i64, Answer<Option<Minute>>),
+    /// An order book; answered when it is on disk.
+    Depth(DepthRow, Answer<()>),
 }
 
 type Answer<T> = oneshot::Sender<Result<T>>;
@@ -93,12 +97,13 @@ impl Store {
             let mut saved = database.close()?;
             saved.malformed = skipped.malformed.load(Ordering::Relaxed);
             saved.ignored = skipped.ignored.load(Ordering::Relaxed);
+            saved.dropped = skipped.dropped.load(Ordering::Relaxed);
             told(Progress::Saved(saved));
             Ok(())
         };
         let mut database = scope.open("database", open, close).await?;
         let tracks = std::mem::take(&mut database.tracks);
-        // One writer that waits for each answer: a second place would stay empty.
+        // Those who write wait for each answer: a second place would stay empty, or make a trade wait for two books.
         let (orders, mut received) = mpsc::channel::<Message>(1);
         scope.spawn_with("write", async move |scope| {
             let mut task = Task { scope, tell, rewrite, leaving };
@@ -116,6 +121,12 @@ impl Store {
                         let minute;
                         (minute, database) = task.persist("read", database, read).await?;
                         let _ = answer.send(minute);
+                    }
+                    Message::Depth(row, answer) => {
+                        let put = move |database: &mut Database| database.put_depth(&row);
+                        let written;
+                        (written, database) = task.persist("depth", database, put).await?;
+                        let _ = answer.send(written);
                     }
                 }
             }
@@ -185,6 +196,13 @@ impl Writer {
     pub(crate) async fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Message::Minute(symbol, begin_ms, answer)).await.map_err(|_| ENDED)?;
+        answered.await.map_err(|_| ENDED)?
+    }
+
+    /// Completes when the order book is on disk.
+    pub(crate) async fn depth(&self, row: DepthRow) -> Result {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Message::Depth(row, answer)).await.map_err(|_| ENDED)?;
         answered.await.map_err(|_| ENDED)?
     }
 }

@@ -213,6 +213,37 @@ fn a_minute_in_a_finer_scale_is_written_anew() {
 }
 
 #[test]
+fn an_order_book_is_stored_as_it_is_shown_and_one_of_the_same_moment_takes_its_place() {
+    use crate::{
+        book::{Book, Rule},
+        wire::{Decimal, PriceLevel, Snapshot},
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (mut database, _) = open(&path);
+    let mut put = |last_id: i64, time_ms| {
+        let level = |price: &str| PriceLevel { price: Decimal::parse(price).unwrap(), quantity: Decimal::ONE };
+        let (bids, asks) = (["1.5", "1.25"].map(level).to_vec(), Vec::new());
+        let mut book = Book::new(Rule::Spot, Scale { price: 0, quantity: 3 });
+        book.snapshot(&Snapshot { last_id, bids, asks });
+        database.put_depth(&DepthRow::of(0, &book, time_ms, 2).unwrap()).unwrap();
+    };
+    for (last_id, time_ms) in [(7, 1000), (8, 2000), (9, 2000)] {
+        put(last_id, time_ms);
+    }
+
+    let reader = Reader::open(&path).unwrap();
+    let stored = reader.depth("A", 9).unwrap();
+    assert_eq!(stored.iter().map(|depth| (depth.time_ms, depth.last_id)).collect::<Vec<_>>(), [(1000, 7), (2000, 9)]);
+    assert_eq!(reader.depth("A", 1).unwrap(), [stored[1].clone()]);
+    assert_eq!(reader.depth("B", 1).unwrap(), []);
+    let StoredDepth { scale, bids, asks, .. } = &stored[1];
+    let scaled = (Scale { price: 2, quantity: 3 }, &vec![(150, 1000), (125, 1000)], &vec![]);
+    assert_eq!((*scale, bids, asks), scaled);
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -81,7 +81,9 @@ impl Run {
 
     /// Subscribes by command and not in the address: so nothing is sent to a connection that a stop drops half-open.
     pub(super) async fn subscribe(&self, socket: &mut Socket) -> Result {
-        let streams = self.feed.symbols.iter().map(|symbol| format!("{}@aggTrade", symbol.to_ascii_lowercase()));
+        let names: &[&str] = if self.feed.changes.is_some() { &["aggTrade", "depth@100ms"] } else { &["aggTrade"] };
+        let streams = self.feed.symbols.iter().map(|symbol| symbol.to_ascii_lowercase());
+        let streams = streams.flat_map(|symbol| names.iter().map(move |name| format!("{symbol}@{name}")));
         let subscribe = json!({ "method": "SUBSCRIBE", "params": streams.collect::<Vec<_>>(), "id": 1 });
         socket.send(Message::text(subscribe.to_string())).await.map_err(|error| self.lost(error))
     }

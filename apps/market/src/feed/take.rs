@@ -1,4 +1,4 @@
-//! Takes a message in: a trade is handed on, what is none is counted.
+//! Takes a message in: trades and changes of books are handed on, what is neither is counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,22 +36,27 @@ impl Run {
         Ok(())
     }
 
-    /// Hands a trade on; counts what is none.
+    /// Hands on what is of use; counts what is not.
     pub(super) async fn take(&self, message: Message) -> Result<Took> {
-        let Feed { ws, symbols, inputs, skipped, .. } = &*self.feed;
+        let Feed { ws, inputs, changes, skipped, .. } = &*self.feed;
         let skipped: &AtomicU64 = match message {
             Message::Text(text) => match wire::read(&text) {
-                Ok(Event::AggTrade { symbol, trade, .. }) => {
-                    match symbols.binary_search_by(|name| name.as_str().cmp(&symbol)) {
-                        Ok(at) => {
-                            let id = trade.id;
-                            self.scope.owe(TRADES, 1);
-                            inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
-                            return Ok(Took::Trade(at, id));
-                        }
-                        Err(_) => &skipped.ignored,
+                Ok(Event::AggTrade { symbol, trade, .. }) => match self.number(&symbol) {
+                    Some(at) => {
+                        let id = trade.id;
+                        self.scope.owe(TRADES, 1);
+                        inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
+                        return Ok(Took::Trade(at, id));
                     }
-                }
+                    None => &skipped.ignored,
+                },
+                Ok(Event::Diff { symbol, event_ms, diff }) => match changes.as_ref().zip(self.number(&symbol)) {
+                    Some((changes, at)) => {
+                        changes.put(at, event_ms, diff);
+                        return Ok(Took::Other);
+                    }
+                    None => &skipped.ignored,
+                },
                 Ok(Event::Answer { .. }) => return Ok(Took::Answer),
                 Ok(Event::Refused { why, .. }) => return Err(format!("{ws} refused the subscription: {why}").into()),
                 Ok(Event::Shutdown { .. }) => return Ok(Took::Shutdown),
@@ -63,6 +68,11 @@ impl Run {
         };
         skipped.fetch_add(1, Ordering::Relaxed);
         Ok(Took::Other)
+    }
+
+    /// The number of a symbol that is collected.
+    fn number(&self, symbol: &str) -> Option<usize> {
+        self.feed.symbols.binary_search_by(|name| name.as_str().cmp(symbol)).ok()
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::config::DbConfig;
 use softstop::{Result, Scope};
 
-use super::{Order, schema::cannot_open, trouble::Trouble, write::Writing};
+use super::{DepthRow, Order, schema::cannot_open, trouble::Trouble, write::Writing};
 use crate::{Progress, Saved, TRADES, Tell, minutes::Minute, track::Track};
 
 /// How long a transaction waits for somebody else's. Not long: it is tried again, and a stop must not wait for it.
@@ -106,6 +106,14 @@ impl Database {
     /// A minute as it stands in the file.
     pub(super) fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>, Trouble> {
         Ok(self.writing.minute(symbol, begin_ms)?)
+    }
+
+    /// An order book, in a transaction of its own.
+    pub(super) fn put_depth(&mut self, row: &DepthRow) -> Result<(), Trouble> {
+        self.writing.put_depth(row)?;
+        self.is_there()?;
+        self.saved.depths += 1;
+        Ok(())
     }
 
     /// Fails where the name has become another file's, or nobody's: what is written then is lost when the file is closed.

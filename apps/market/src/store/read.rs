@@ -130,6 +130,14 @@ impl Reader {
     pub fn levels(&self, symbol: &str, begin_ms: i64) -> rusqlite::Result<Vec<(i64, Level)>> {
         levels(&self.0, symbol, begin_ms, "DESC")
     }
+
+    /// The last `last` order books of a symbol that were stored, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn depth(&self, symbol: &str, last: u32) -> rusqlite::Result<Vec<StoredDepth>> {
+        pages::last_depth(&self.0, symbol, last)
+    }
 }
 
 pub(super) fn levels(

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use softstop::Result;
 
 use super::{
+    depth::{self, DepthRow},
     read::{SUMMARIES, Summary, levels},
     schema::{cannot_open, connect},
     trouble::passes,
@@ -205,6 +206,11 @@ impl Writing {
             put.execute((number, ids.0, ids.1, aggregates.0, aggregates.1, hole))?;
         }
         Ok(())
+    }
+
+    /// Writes an order book, in a transaction of its own.
+    pub(super) fn put_depth(&self, row: &DepthRow) -> rusqlite::Result<()> {
+        depth::put(&self.file, &self.symbols[row.symbol].1, row)
     }
 
     /// A minute as others read it; within a transaction or not.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use market::{Config, Progress, Reader, Times, service};
+use market::{Config, Progress, Reader, Times, config::Depth, service};
 use sims::exchange::{Exchange, Happening, Log, RequestFault, Rule, Script, SocketFault};
 use softstop::{Reason, Report, Service, Status};
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     PATIENCE,
+    books::right_books,
     refill::{SYMBOLS, all_is_there, assert_nothing_is_missing, goes_on},
 };
 
@@ -37,12 +38,22 @@ pub(crate) struct Rig {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) folder: Arc<TempDir>,
     pub(crate) events: Arc<Mutex<Vec<Progress>>>,
+    depth: Option<Depth>,
 }
 
 impl Rig {
     pub(crate) async fn start(seed: u64, script: Script) -> Self {
-        let exchange = Arc::new(Exchange::start(goes_on(seed, script)).await.unwrap());
-        Self { exchange, folder: Arc::new(tempfile::tempdir().unwrap()), events: Arc::default() }
+        Self::with(goes_on(seed, script)).await
+    }
+
+    pub(crate) async fn with(config: sims::exchange::Config) -> Self {
+        let exchange = Arc::new(Exchange::start(config).await.unwrap());
+        Self { exchange, folder: Arc::new(tempfile::tempdir().unwrap()), events: Arc::default(), depth: None }
+    }
+
+    /// With order books.
+    pub(crate) fn depth(self, limit: u32, every: Duration) -> Self {
+        Self { depth: Some(Depth::new(limit, every).unwrap()), ..self }
     }
 
     pub(crate) fn db(&self) -> PathBuf {
@@ -87,6 +98,7 @@ impl Rig {
         let address = |text: String| text.parse().unwrap();
         let config = Config {
             rest: Some(address(self.exchange.rest_url())),
+            depth: self.depth,
             tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
             times: quick(),
             ..Config::new(address(self.exchange.ws_url()), SYMBOLS.map(str::to_owned), self.db())
@@ -119,7 +131,7 @@ async fn after_two_hundred_faults_nothing_is_missing_and_nothing_counted_twice()
         .request(Rule::new(RequestFault::Break).of("aggTrades").chance(0.1))
         .request(Rule::new(RequestFault::Status(503, None)).of("aggTrades").chance(0.1))
         .request(Rule::new(RequestFault::Truncate).of("aggTrades").chance(0.1));
-    let rig = Rig::start(seed, script).await;
+    let rig = Rig::start(seed, script).await.depth(100, 100 * MS);
 
     rig.run(quick(), async |rig| {
         // Those of connections; the others have no end.
@@ -132,6 +144,8 @@ async fn after_two_hundred_faults_nothing_is_missing_and_nothing_counted_twice()
     .await;
 
     assert!(rig.all_is_well() > 0, "something was fetched later");
+    let books: usize = SYMBOLS.iter().map(|symbol| right_books(&rig, symbol)).sum();
+    assert!(books > 20, "{books} order books");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

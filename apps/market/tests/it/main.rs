@@ -4,6 +4,7 @@
     reason = "a test may stop at the first surprise; clippy.toml does not reach the helpers of tests/"
 )]
 
+mod books;
 /// What the program's own test of itself compares with.
 #[path = "../../src/cli/selftest/compare.rs"]
 mod compare;

@@ -1,10 +1,12 @@
 //! The file in pages, for who reads all of it: each page is one moment of the file, and between two nothing is held open, so that a slow
 //! reader keeps the one who writes from nothing.
 
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::{Reader, SUMMARIES, Summary, levels};
 use crate::{minutes::Level, wire::Scale};
+
+const DEPTH: &str = "SELECT symbol, time_ms, last_id, price_places, quantity_places, bids, asks FROM depth";
 
 /// Trades that are missing, as the file knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,10 +113,8 @@ impl Reader {
         to_ms: i64,
         most: u32,
     ) -> rusqlite::Result<Vec<StoredDepth>> {
-        let mut query = self.0.prepare_cached(
-            "SELECT symbol, time_ms, last_id, price_places, quantity_places, bids, asks FROM depth
-             WHERE symbol = ?1 AND time_ms >= ?2 AND time_ms < ?3 ORDER BY time_ms LIMIT ?4",
-        )?;
+        let between = "WHERE symbol = ?1 AND time_ms >= ?2 AND time_ms < ?3 ORDER BY time_ms LIMIT ?4";
+        let mut query = self.0.prepare_cached(&format!("{DEPTH} {between}"))?;
         query.query_map((symbol, from_ms, to_ms, most), depth)?.collect()
     }
 
@@ -142,6 +142,14 @@ impl Reader {
         };
         query.query_map([symbol], missing)?.collect()
     }
+}
+
+/// The last `last` order books of a symbol, oldest first.
+pub(super) fn last_depth(file: &Connection, symbol: &str, last: u32) -> rusqlite::Result<Vec<StoredDepth>> {
+    let mut query = file.prepare_cached(&format!("{DEPTH} WHERE symbol = ?1 ORDER BY time_ms DESC LIMIT ?2"))?;
+    let mut books: Vec<_> = query.query_map((symbol, last), depth)?.collect::<Result<_, _>>()?;
+    books.reverse();
+    Ok(books)
 }
 
 fn depth(row: &Row<'_>) -> rusqlite::Result<StoredDepth> {
