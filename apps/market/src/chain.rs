@@ -45,7 +45,7 @@ pub(crate) struct Ids {
 /// The two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
-    /// The first single trade that was ever taken.
+    /// The first single trade that was ever taken, or is known to be missing.
     pub(crate) first: i64,
     /// The last one.
     pub(crate) last: i64,
@@ -163,6 +163,20 @@ impl Chain {
         if let Some(ids) = touched {
             self.touch(ids);
         }
+    }
+
+    /// What is wanted of the exchange begins with this aggregate, and with this single trade in it: from there on to the first one that was
+    /// taken all are missing. It does nothing where that is not before.
+    pub(crate) fn begins(&mut self, aggregate: i64, first: i64) {
+        let Some(ends) = self.ends.as_mut().filter(|ends| first <= ends.first) else { return };
+        let missing = (first, ends.first - 1);
+        ends.first = first;
+        if missing.0 <= missing.1 {
+            // Each aggregate holds one trade at least: there are no more of them, and to be asked for one that is there does no harm.
+            let last = aggregate + (missing.1 - missing.0);
+            self.gaps.insert(0, Gap::new(missing, (aggregate, last), false));
+        }
+        self.touch((missing.0 - 1, missing.1));
     }
 
     pub(crate) fn has_changes(&self) -> bool {

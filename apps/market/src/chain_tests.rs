@@ -126,3 +126,47 @@ proptest! {
         prop_assert!(chain.gaps().iter().all(|gap| gap.hole));
     }
 }
+
+#[test]
+fn what_came_before_the_first_that_was_taken_is_missing_once_it_is_wanted() {
+    let mut chain = Chain::default();
+    chain.begins(1, 1);
+    assert_eq!(chain, Chain::default());
+    chain.take(ids(7, 20, 21));
+    chain.take(ids(9, 24, 24));
+    chain.changes();
+
+    chain.begins(5, 15);
+
+    assert_eq!(chain.ends().map(|ends| (ends.first, ends.last)), Some((15, 24)));
+    assert_eq!(chain.open().map(|gap| gap.ids).collect::<Vec<_>>(), [(15, 19), (22, 23)]);
+    assert_eq!(chain.changes().map(|(range, gaps)| (range, gaps.len())), Some(((14, 19), 1)));
+    assert_eq!(
+        [chain.take(ids(4, 13, 14)), chain.take(ids(5, 15, 17)), chain.take(ids(6, 18, 19))],
+        [Link::Known, Link::Late, Link::Late]
+    );
+    assert_eq!(chain.open().map(|gap| gap.ids).collect::<Vec<_>>(), [(22, 23)]);
+
+    chain.begins(5, 15);
+    assert_eq!(chain.open().count(), 1, "nothing came before");
+    chain.begins(9, 24);
+    assert_eq!(chain.ends().map(|ends| ends.first), Some(15), "it is not before");
+}
+
+#[test]
+fn what_the_exchange_does_not_have_of_the_beginning_is_a_hole() {
+    let mut chain = Chain::default();
+    chain.take(ids(7, 20, 21));
+    chain.begins(3, 10);
+    chain.take(ids(3, 10, 12));
+
+    chain.listed(3, 9);
+    assert_eq!(
+        chain.open().map(|gap| gap.aggregates).collect::<Vec<_>>(),
+        [(10, 12)],
+        "nobody knows how few there are"
+    );
+    chain.listed(10, 15);
+
+    assert_eq!(chain.gaps().iter().map(|gap| (gap.ids, gap.hole)).collect::<Vec<_>>(), [((13, 19), true)]);
+}

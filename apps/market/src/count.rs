@@ -45,6 +45,8 @@ pub(crate) struct Page {
     pub(crate) trades: Vec<AggTrade>,
     /// Between these aggregates the exchange has no others.
     pub(crate) listed: Option<(i64, i64)>,
+    /// They are all that the exchange has from the beginning of the minute on in which collecting began, as far as they go.
+    pub(crate) begins: bool,
     /// Told when all of it is on disk.
     pub(crate) done: oneshot::Sender<()>,
 }
@@ -56,12 +58,14 @@ pub(crate) struct Need {
     pub(crate) gap: Option<(i64, i64)>,
     /// The last aggregate that is there.
     pub(crate) last: Option<i64>,
+    /// The beginning of the minute in which collecting began, where what came before in it is not known.
+    pub(crate) head: Option<i64>,
 }
 
 impl Need {
     pub(crate) fn of(track: &Track) -> Self {
         let gap = track.chain.open().next().map(|gap| gap.aggregates);
-        Self { gap, last: track.chain.ends().and_then(|ends| ends.aggregate) }
+        Self { gap, last: track.chain.ends().and_then(|ends| ends.aggregate), head: track.head() }
     }
 }
 
@@ -133,7 +137,10 @@ impl Counter {
     async fn take(&mut self, input: Input) -> Result {
         match input {
             Input::Trade(symbol, trade) => self.count(symbol, trade, false).await?,
-            Input::Page(Page { symbol, trades, listed, done }) => {
+            Input::Page(Page { symbol, trades, listed, begins, done }) => {
+                if begins {
+                    self.tracks[symbol].begins(trades.first().map(|trade| (trade.id, trade.first)));
+                }
                 for trade in trades {
                     self.count(symbol, trade, true).await?;
                 }
@@ -185,7 +192,7 @@ impl Counter {
                 let need = Need::of(track);
                 self.needs.send_if_modified(|needs| {
                     let before = std::mem::replace(&mut needs[symbol], need);
-                    before.gap != need.gap || before.last.is_none() != need.last.is_none()
+                    before.gap != need.gap || before.last.is_none() != need.last.is_none() || before.head != need.head
                 });
             }
         }

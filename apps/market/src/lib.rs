@@ -13,13 +13,12 @@
 //! - A disk that is full, or does not answer, loses nothing either: what is to be written is kept and tried again, the exchange is not read
 //!   meanwhile, and what it sent in vain is fetched by id. A stop that comes before there is room declares what it cannot write as a loss.
 //! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
-//!   belongs to. What the exchange does not have either is a hole: marked, and not asked for again.
+//!   belongs to; so is what came in the minute of the first trade before it. What the exchange does not have either is a hole: marked, and not asked for again.
 //! - An order book is the exchange's at the update it names, or it is not there: see [`book`]. One that missed a change is fetched anew,
 //!   alone, and holds up neither trades nor other books.
 //!
 //! # What it does not do yet
-//! The trades of the first minute before the first start are not fetched. A power cut may cost the last moments, which the next start
-//! fetches.
+//! A power cut may cost the last moments, which the next start fetches.
 //!
 //! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
 //! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when

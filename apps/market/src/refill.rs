@@ -66,6 +66,8 @@ enum Ask {
     Info,
     /// Aggregates from here to there; the newest where there is no end.
     Trades(i64, Option<i64>),
+    /// Aggregates from this time on: what came in the first minute before collecting began.
+    Head(i64),
 }
 
 impl Refill {
@@ -202,7 +204,23 @@ impl Refill {
                     (None, Some(to)) => Some((from, to)),
                     (None, None) => None,
                 };
-                hand_over(scope, &self.inputs, at, page, listed).await;
+                hand_over(scope, &self.inputs, at, page, listed, false).await;
+            }
+            Ask::Head(begin_ms) => {
+                let path = format!("/api/v3/aggTrades?symbol={symbol}&startTime={begin_ms}&limit={}", PAGE.0);
+                let body = self.client.get(&path, PAGE.1, Purpose::Trades).await?;
+                let page = agg_trades(&body).map_err(|wrong| Trouble::Unreadable(wrong.to_string()))?;
+                let last = last_of(&page);
+                state.done();
+                // The stream has brought one of that minute.
+                if last.is_none() && state.empty < EMPTY_PAGES {
+                    state.empty += 1;
+                    state.later();
+                    return Ok(());
+                }
+                state.empty = 0;
+                let listed = page.trades.first().map(|trade| trade.id).zip(last);
+                hand_over(scope, &self.inputs, at, page, listed, true).await;
             }
         }
         Ok(())
@@ -232,6 +250,7 @@ impl State {
         }
         match (need.gap, need.last, self.tail) {
             (Some((from, to)), ..) => Some((Ask::Trades(from, Some(to)), self.not_before)),
+            _ if let Some(begin_ms) = need.head => Some((Ask::Head(begin_ms), self.not_before)),
             (None, Some(last), Some(tail)) if last <= tail => {
                 Some((Ask::Trades(last + 1, None), self.not_before.max(self.tail_at)))
             }
@@ -273,12 +292,13 @@ async fn hand_over(
     symbol: usize,
     page: AggTrades,
     listed: Option<(i64, i64)>,
+    begins: bool,
 ) {
     let (done, written) = oneshot::channel();
     let Ok(place) = inputs.reserve().await else { return };
     // No await between: what is owed is in the channel.
     scope.owe(TRADES, page.trades.len() as u64);
-    place.send(Input::Page(Page { symbol, trades: page.trades, listed, done }));
+    place.send(Input::Page(Page { symbol, trades: page.trades, listed, begins, done }));
     // An error is an aggregator that has ended: so does this task soon.
     let _ = written.await;
 }

@@ -176,6 +176,42 @@ fn each_minute_says_how_much_of_it_is_there() {
 }
 
 #[test]
+fn the_first_minute_is_whole_once_what_came_before_in_it_was_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    write(&database, &count(&database, &mut track, &[trade(5, 30_000, 1), trade(6, 60_000, 1)])).unwrap();
+    assert_eq!((minutes(&path)[0].3, track.head()), ("partial", Some(0)));
+    drop(database);
+    let (database, mut track) = open(&path);
+    assert_eq!(track.head(), Some(0), "the next start knows it too");
+
+    track.begins(Some((3, 3)));
+    let late = |id| Trade { refilled: true, ..trade(id, 0, 1) };
+    write(&database, &count(&database, &mut track, &[late(3)])).unwrap();
+    assert_eq!((minutes(&path)[0].2, minutes(&path)[0].3), (1, "partial"));
+    drop(database);
+    let (database, mut track) = open(&path);
+    assert_eq!((track.head(), track.chain.open().count()), (None, 1));
+    write(&database, &count(&database, &mut track, &[late(4)])).unwrap();
+
+    assert_eq!(minutes(&path)[0], (0, 3, 0, "backfilled"));
+}
+
+#[test]
+fn a_first_minute_that_begins_with_the_first_trade_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.db");
+    let (database, mut track) = open(&path);
+    write(&database, &count(&database, &mut track, &[trade(5, 30_000, 1), trade(6, 60_000, 1)])).unwrap();
+
+    track.begins(Some((5, 5)));
+    write(&database, &count(&database, &mut track, &[])).unwrap();
+
+    assert_eq!(minutes(&path)[0], (0, 1, 0, "complete"));
+}
+
+#[test]
 fn rows_that_are_counted_are_dropped_unless_something_is_missing_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let (database, mut track) = open(&folder.path().join("m.db"));

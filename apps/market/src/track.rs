@@ -25,6 +25,10 @@ pub(crate) struct Track {
     counted: Option<i64>,
     behind: bool,
     moved: bool,
+    /// The beginning of the minute in which collecting began, while nobody knows what came before in it.
+    head: Option<i64>,
+    /// The same since it is known, until it is written.
+    begun: Option<i64>,
     /// The finest seen, or said by the exchange: the one in which new trades are counted.
     scale: Scale,
 }
@@ -40,13 +44,15 @@ pub(crate) struct Flush {
     pub(crate) minutes: Vec<Changes>,
     /// Minutes that are over, in the order in which they ended.
     pub(crate) over: Vec<i64>,
+    /// The minute in which collecting began, where it is known now what came before in it.
+    pub(crate) begun: Option<i64>,
 }
 
 impl Track {
-    /// Goes on where the file ends.
-    pub(crate) fn resume(chain: Chain, newest: Option<i64>, scale: Scale) -> Self {
+    /// Goes on where the file ends; `head` is the beginning of the minute in which collecting began, where what came before is not known.
+    pub(crate) fn resume(chain: Chain, newest: Option<i64>, scale: Scale, head: Option<i64>) -> Self {
         let counted = chain.ends().and_then(|ends| ends.aggregate);
-        Self { chain, newest, counted, scale, ..Self::new() }
+        Self { chain, newest, counted, scale, head, ..Self::new() }
     }
 
     /// Nothing taken; its numbers are counted in as many places as they turn out to need.
@@ -59,6 +65,8 @@ impl Track {
             counted: None,
             behind: false,
             moved: false,
+            head: None,
+            begun: None,
             scale: Scale { price: 0, quantity: 0 },
         }
     }
@@ -98,6 +106,9 @@ impl Track {
         }
         let begin = begin_of(trade.time_ms);
         self.minutes.entry(begin).or_insert_with(|| Minute::new(trade)).add(trade)?;
+        if self.chain.ends().is_none() {
+            self.head = Some(begin);
+        }
         self.chain.take(trade.ids);
         self.behind |= self.counted.is_some_and(|counted| trade.ids.aggregate <= counted);
         self.moved = true;
@@ -118,6 +129,22 @@ impl Track {
     /// The exchange has listed all aggregates that it has from `from` to `to`.
     pub(crate) fn listed(&mut self, from: i64, to: i64) {
         self.chain.listed(from, to);
+        self.behind = true;
+    }
+
+    /// The beginning of the minute in which collecting began, as long as nobody knows what came before in it.
+    pub(crate) fn head(&self) -> Option<i64> {
+        self.head
+    }
+
+    /// The exchange has listed what it has from the beginning of that minute on, and this comes first; `None`: it does not have anything,
+    /// and is not asked again in this run.
+    pub(crate) fn begins(&mut self, first: Option<(i64, i64)>) {
+        let Some(head) = self.head.take() else { return };
+        if let Some((aggregate, id)) = first.filter(|(_, id)| self.chain.ends().is_some_and(|ends| *id <= ends.first)) {
+            self.chain.begins(aggregate, id);
+            self.begun = Some(head);
+        }
         self.behind = true;
     }
 
@@ -146,6 +173,7 @@ impl Track {
             gaps: self.chain.changes(),
             minutes,
             over: std::mem::take(&mut self.over),
+            begun: self.begun.take(),
         })
     }
 }

@@ -16,6 +16,8 @@ pub(crate) const VERSION: i64 = 3;
 /// - `gaps`: single trades that are missing; `from_id` to `to_id` are the aggregates the exchange was not asked for yet.
 /// - `minutes` and `levels`: prices and volumes are whole numbers of 10⁻ᵖˡᵃᶜᵉˢ, as the minute says. `revision` rises with every change of
 ///   any minute and is of one minute alone: what has changed since a revision are the minutes above it.
+///   `begun` is 0 where the beginning of the minute is missing in a file of version 1, 2 where collecting began in it and what came before
+///   was asked for.
 /// - `depth`: order books at moments of the exchange's clock; `bids` and `asks` are JSON, `[[price, quantity], …]`, best first, in the same
 ///   units.
 pub(crate) const SCHEMA: &str = "

@@ -32,7 +32,7 @@ UPDATE minutes SET
     revision = 1 + (SELECT coalesce(max(revision), 0) FROM minutes),
     stored = s.stored, expected = s.stored + misplaced + s.missing,
     state = CASE
-        WHEN begin_ms >= s.newest_ms OR minutes.first_id <= s.begin OR NOT begun OR misplaced > 0 OR s.open THEN 'partial'
+        WHEN begin_ms >= s.newest_ms OR (minutes.first_id <= s.begin AND begun < 2) OR NOT begun OR misplaced > 0 OR s.open THEN 'partial'
         WHEN s.hole THEN 'hole' WHEN refilled > 0 THEN 'backfilled' ELSE 'complete' END
 FROM (SELECT newest_ms, symbols.first_id AS begin,
         (SELECT coalesce(sum(trades), 0) FROM levels WHERE symbol = ?1 AND begin_ms = ?2) AS stored,
@@ -162,6 +162,11 @@ impl Writing {
         for minute in &flush.minutes {
             self.put_minute(name, minute)?;
         }
+        if let Some(begin_ms) = flush.begun {
+            let mut begun =
+                self.file.prepare_cached("UPDATE minutes SET begun = 2 WHERE symbol = ?1 AND begin_ms = ?2")?;
+            begun.execute((name, begin_ms))?;
+        }
         let mut settle: Vec<i64> =
             flush.minutes.iter().map(|minute| minute.begin_ms).chain(flush.over.iter().copied()).collect();
         if let Some((range, gaps)) = &flush.gaps {
@@ -270,7 +275,13 @@ fn track(file: &Connection, number: i64) -> rusqlite::Result<Track> {
     let query =
         "SELECT first_id, last_id, counted, newest_ms, price_places, quantity_places FROM symbols WHERE symbol = ?1";
     let (ends, newest, scale) = file.query_row(query, [number], stands)?;
-    Ok(Track::resume(Chain::resume(ends, gaps), newest, scale))
+    let head = file.query_row(
+        "SELECT min(begin_ms) FROM minutes JOIN symbols s ON s.name = minutes.symbol
+            WHERE s.symbol = ?1 AND minutes.first_id <= s.first_id AND begun < 2",
+        [number],
+        |row| row.get(0),
+    )?;
+    Ok(Track::resume(Chain::resume(ends, gaps), newest, scale, head))
 }
 
 fn trade(row: &Row<'_>) -> rusqlite::Result<Trade> {

@@ -10,6 +10,7 @@ mod books;
 mod compare;
 mod demo;
 mod faults;
+mod first;
 mod full;
 mod memory;
 mod process;
