@@ -16,6 +16,11 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
+    /// How many single trades it holds.
+    pub(crate) fn trades(&self) -> i64 {
+        self.ids.1 - self.ids.0 + 1
+    }
+
     fn new(ids: (i64, i64), aggregates: (i64, i64), hole: bool) -> Self {
         Self { ids, aggregates, hole: hole || aggregates.0 > aggregates.1 }
     }
@@ -81,6 +86,11 @@ impl Chain {
     /// Those the exchange can still be asked about.
     pub(crate) fn open(&self) -> impl Iterator<Item = Gap> {
         self.gaps.iter().copied().filter(|gap| !gap.hole)
+    }
+
+    /// Single trades that the exchange does not have.
+    pub(crate) fn holes(&self) -> i64 {
+        self.gaps.iter().filter(|gap| gap.hole).fold(0, |sum, gap| sum.saturating_add(gap.trades()))
     }
 
     /// What `take` would say, without taking it.

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    Progress, Skipped, Tell,
+    Skipped, Tell,
     chain::Link,
     minutes::TooLarge,
     pulse::Pulse,
@@ -94,9 +94,7 @@ impl Counter {
             tokio::select! { biased;
                 _ = every.tick() => {
                     self.flush(|_| true);
-                    if let Some(second) = self.pulse.beat(&self.tracks) {
-                        (self.tell)(Progress::Second(second));
-                    }
+                    self.pulse.beat(&self.tracks).into_iter().for_each(|progress| (self.tell)(progress));
                 }
                 // A hurry ends `next` before the channel is empty: what lies in it is saved all the same.
                 next = scope.next(received.recv()) => {

@@ -24,6 +24,12 @@ pub enum Progress {
     Replacing(String),
     /// What is missing of this symbol could not be asked for, and why; it is tried again.
     Unfilled(String, String),
+    /// So many single trades of this symbol are missing between others; they are fetched where there is REST.
+    Missing(String, i64),
+    /// Nothing of this symbol is missing any more: so many single trades were fetched.
+    Filled(String, i64),
+    /// The exchange does not have so many single trades of this symbol either, whose ids are missing.
+    Hole(String, i64),
     /// This file cannot be written, and why; it is tried again, and meanwhile nothing is taken from the exchange. Said once, until it works.
     Unwritten(String, String),
     /// This file can be written again.
@@ -71,13 +77,17 @@ impl Progress {
             Self::Second(_) | Self::DepthStored(..) => Level::Debug,
             Self::Connected
             | Self::Replacing(_)
+            | Self::Filled(..)
             | Self::Written(_)
             | Self::DepthLive(_)
             | Self::Minute(_)
             | Self::Saved(_) => Level::Info,
-            Self::Disconnected(_) | Self::Unfilled(..) | Self::DepthLost(..) | Self::DepthUnfetched(..) => {
-                Level::Warning
-            }
+            Self::Disconnected(_)
+            | Self::Missing(..)
+            | Self::Hole(..)
+            | Self::Unfilled(..)
+            | Self::DepthLost(..)
+            | Self::DepthUnfetched(..) => Level::Warning,
             Self::Unwritten(..) => Level::Error,
         }
     }
@@ -91,6 +101,17 @@ impl fmt::Display for Progress {
             Self::Replacing(why) => write!(f, "{why}; making a new one"),
             Self::Unfilled(symbol, error) => {
                 write!(f, "{symbol}: cannot fetch what is missing: {error}; trying again")
+            }
+            Self::Missing(symbol, trades) => write!(f, "{symbol}: {} missing", count(*trades, "trade")),
+            Self::Filled(symbol, trades) => {
+                write!(f, "{symbol}: fetched {} that had not come; nothing is missing", count(*trades, "trade"))
+            }
+            Self::Hole(symbol, trades) => {
+                write!(
+                    f,
+                    "{symbol}: the exchange does not have {} either, whose ids are missing",
+                    count(*trades, "trade")
+                )
             }
             Self::Unwritten(file, error) => {
                 write!(

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{
+    Progress,
     second::{Second, Standing},
     track::Track,
     trade::Trade,
@@ -17,13 +18,16 @@ pub(crate) struct Pulse {
     /// The stream has brought something since [`Pulse::taken`].
     heard: bool,
     symbols: Vec<(String, i64)>,
+    /// What was told of each symbol.
+    told: Vec<Told>,
     begun: bool,
 }
 
 impl Pulse {
     pub(crate) fn new(symbols: &[String]) -> Self {
-        let symbols = symbols.iter().map(|symbol| (symbol.clone(), 0)).collect();
-        Self { trades: 0, last_ms: None, lag_ms: None, heard: false, symbols, begun: false }
+        let symbols: Vec<_> = symbols.iter().map(|symbol| (symbol.clone(), 0)).collect();
+        let told = vec![Told::default(); symbols.len()];
+        Self { trades: 0, last_ms: None, lag_ms: None, heard: false, symbols, told, begun: false }
     }
 
     /// A trade was counted.
@@ -48,17 +52,24 @@ impl Pulse {
         }
     }
 
-    /// A second has passed; nothing the first time, when none has.
-    pub(crate) fn beat(&mut self, tracks: &[Track]) -> Option<Second> {
+    /// A second has passed: how everything stands, and what of it is new; nothing the first time, when none has.
+    pub(crate) fn beat(&mut self, tracks: &[Track]) -> Vec<Progress> {
         if !std::mem::replace(&mut self.begun, true) {
-            return None;
+            return Vec::new();
         }
+        let second = self.second(tracks);
+        let symbols = second.symbols.iter().zip(&mut self.told);
+        let news: Vec<Progress> = symbols.flat_map(|(now, told)| told.news(now)).collect();
+        news.into_iter().chain([Progress::Second(second)]).collect()
+    }
+
+    fn second(&mut self, tracks: &[Track]) -> Second {
         let standing = |((symbol, filled), track): (&(String, i64), &Track)| {
             let minute = track.open_minute();
             let (gaps, missing) = track
                 .chain
                 .open()
-                .fold((0, 0_i64), |(gaps, missing), gap| (gaps + 1, missing.saturating_add(gap.ids.1 - gap.ids.0 + 1)));
+                .fold((0, 0_i64), |(gaps, missing), gap| (gaps + 1, missing.saturating_add(gap.trades())));
             Standing {
                 symbol: symbol.clone(),
                 minute_ms: minute.map(|(begin, _)| begin),
@@ -66,14 +77,43 @@ impl Pulse {
                 gaps,
                 missing,
                 filled: *filled,
+                holes: track.chain.holes(),
             }
         };
-        Some(Second {
+        Second {
             trades: std::mem::take(&mut self.trades),
             last_ms: self.last_ms,
             lag_ms: self.lag_ms,
             symbols: self.symbols.iter().zip(tracks).map(standing).collect(),
-        })
+        }
+    }
+}
+
+/// What was told of one symbol.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    missing: bool,
+    filled: i64,
+    /// Those of earlier runs are no news.
+    holes: Option<i64>,
+}
+
+impl Told {
+    /// What has changed. Of what was missing for less than a second only the end is told.
+    fn news(&mut self, now: &Standing) -> Vec<Progress> {
+        let (symbol, missing) = (&now.symbol, now.missing > 0);
+        let mut news = Vec::new();
+        if !std::mem::replace(&mut self.missing, missing) && missing {
+            news.push(Progress::Missing(symbol.clone(), now.missing));
+        }
+        let holes = now.holes - self.holes.replace(now.holes).unwrap_or(now.holes);
+        if holes > 0 {
+            news.push(Progress::Hole(symbol.clone(), holes));
+        }
+        if !missing && now.filled > self.filled {
+            news.push(Progress::Filled(symbol.clone(), now.filled - std::mem::replace(&mut self.filled, now.filled)));
+        }
+        news
     }
 }
 

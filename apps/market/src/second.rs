@@ -32,6 +32,8 @@ pub struct Standing {
     pub missing: i64,
     /// Single trades that were fetched later in this run.
     pub filled: i64,
+    /// Single trades that the exchange does not have either, of all times.
+    pub holes: i64,
 }
 
 impl Second {
