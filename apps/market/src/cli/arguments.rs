@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, arg, value_parser};
 use market::{Address, symbol};
 
+use super::selftest;
+
 pub(crate) fn command() -> Command {
     let collect =
         Command::new("collect").about("Collect trades until Ctrl+C; the next start continues the open minute").args([
@@ -27,7 +29,7 @@ pub(crate) fn command() -> Command {
         .about("Trades by the minute and the price")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
-        .subcommands([collect, minutes])
+        .subcommands([collect, minutes, selftest::command()])
 }
 
 fn db(help: &'static str) -> Arg {

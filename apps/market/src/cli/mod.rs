@@ -3,6 +3,7 @@
 mod arguments;
 mod collect;
 mod minutes;
+mod selftest;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -20,6 +21,7 @@ pub(crate) fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("collect", matches)) => collect::run(matches),
         Some(("minutes", matches)) => done(minutes::run(matches)),
+        Some(("selftest", _)) => selftest::run(),
         _ => unreachable!("a subcommand is required"),
     }
 }

@@ -6,8 +6,9 @@ use market::{Progress, Reader, StoredDepth};
 use sims::exchange::{Config, RequestFault, Rule, Script, SocketFault};
 
 use super::{
-    faults::{MS, Rig, quick},
-    refill::{SYMBOLS, all_is_there, goes_on},
+    faults::Rig,
+    refill::all_is_there,
+    rig::{MS, SYMBOLS, goes_on, quick},
 };
 
 const AAA: &str = SYMBOLS[0];

@@ -6,31 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use market::{Config, Progress, Reader, Times, config::Depth, service};
+use market::{Config, Progress, Reader, Times, config::Depth};
 use sims::exchange::{Exchange, Happening, Log, RequestFault, Rule, Script, SocketFault};
-use softstop::{Reason, Report, Service, Status};
+use softstop::{Report, Status};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::{
     PATIENCE,
     books::right_books,
-    refill::{SYMBOLS, all_is_there, assert_nothing_is_missing, goes_on},
+    refill::{all_is_there, assert_nothing_is_missing},
+    rig::{self, MS, SYMBOLS, goes_on, quick},
 };
-
-pub(crate) const MS: Duration = Duration::from_millis(1);
-
-/// What takes minutes with a real exchange takes a moment here.
-pub(crate) fn quick() -> Times {
-    Times {
-        connect: 500 * MS,
-        reconnect: (5 * MS, 40 * MS),
-        request: 500 * MS,
-        retry: (5 * MS, 100 * MS),
-        patience: 5 * MS,
-        ..Times::default()
-    }
-}
 
 /// A collector in this process, and its exchange.
 #[derive(Clone)]
@@ -93,24 +80,20 @@ impl Rig {
         settings: impl FnOnce(Config) -> Config,
         enough: impl AsyncFnOnce(&Self),
     ) -> (Report, Duration) {
-        let mut market = Service::new("market");
         let heard = Arc::clone(&self.events);
-        let address = |text: String| text.parse().unwrap();
-        let config = Config {
-            rest: Some(address(self.exchange.rest_url())),
-            depth: self.depth,
-            tell: Arc::new(move |progress| heard.lock().unwrap().push(progress)),
-            times: quick(),
-            ..Config::new(address(self.exchange.ws_url()), SYMBOLS.map(str::to_owned), self.db())
+        let depth = self.depth;
+        let told = |config: Config| {
+            let tell = Arc::new(move |progress| heard.lock().unwrap().push(progress));
+            settings(Config { depth, tell, ..config })
         };
-        service(&mut market, settings(config));
         let asked = Mutex::new(Instant::now());
-        let stop = async {
+        let enough = async {
             timeout(PATIENCE, enough(self)).await.expect("it comes so far");
             *asked.lock().unwrap() = Instant::now();
-            Reason::Requested("the test".into())
         };
-        let report = timeout(2 * PATIENCE, market.run(stop)).await.unwrap();
+        let db = self.db();
+        let collecting = rig::collect(&self.exchange, &db, told, enough);
+        let report = timeout(2 * PATIENCE, collecting).await.unwrap().unwrap();
         let took = asked.lock().unwrap().elapsed();
         (report, took)
     }

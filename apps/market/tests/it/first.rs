@@ -4,8 +4,9 @@ use market::{Progress, Reader, State, Summary};
 use sims::exchange::{RequestFault, Rule, Script};
 
 use super::{
-    faults::{Rig, quick},
-    refill::{SYMBOLS, all_is_there},
+    faults::Rig,
+    refill::all_is_there,
+    rig::{SYMBOLS, quick},
 };
 
 /// An exchange in the middle of a minute.

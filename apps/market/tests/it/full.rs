@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-use market::{Config, Progress, Times};
+use market::{Config, Progress};
 use rusqlite::Connection;
 use sims::exchange::Script;
 use softstop::{Report, Status};
 
 use super::{
-    faults::{MS, Rig, quick},
-    refill::{SYMBOLS, all_is_there},
+    faults::Rig,
+    refill::all_is_there,
+    rig::{SYMBOLS, quick},
 };
 
 /// A disk with so little room that a test can fill it: a file system in memory, where the test may mount one; otherwise a limit of the
@@ -46,8 +47,7 @@ impl Disk {
     }
 
     fn settings(&self, config: Config) -> Config {
-        let times = Times { rewrite: (5 * MS, 100 * MS), ..quick() };
-        Config { most_bytes: self.most_bytes, times, ..config }
+        Config { most_bytes: self.most_bytes, ..config }
     }
 
     /// Leaves no room.

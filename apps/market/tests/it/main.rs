@@ -15,6 +15,9 @@ mod full;
 mod memory;
 mod process;
 mod refill;
+#[path = "../../src/cli/selftest/rig.rs"]
+mod rig;
+mod selftest;
 mod stops;
 mod sweep;
 mod tls;

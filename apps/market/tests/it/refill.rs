@@ -2,22 +2,17 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use sims::exchange::{Config, Exchange, Generated, Script, Source, Truth, WhenIdle};
+use sims::exchange::{Exchange, Script, Truth};
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
 };
 
-use super::{PATIENCE, Random, compare::compare};
-
-pub(crate) const SYMBOLS: [&str; 2] = ["AAAUSDT", "BBBUSDT"];
-
-/// Five exchange minutes a second, whether anybody listens or not.
-pub(crate) fn goes_on(seed: u64, script: Script) -> Config {
-    let symbols = SYMBOLS.map(str::to_owned).to_vec();
-    let source = Source::Generated(Generated { seed, symbols, rate: 10, count: None });
-    Config { source, speed: 300.0, when_idle: WhenIdle::RunOn, script, ..Config::default() }
-}
+use super::{
+    PATIENCE, Random,
+    compare::compare,
+    rig::{SYMBOLS, goes_on},
+};
 
 /// See [`compare`]. Returns how many aggregates that are.
 pub(crate) fn assert_nothing_is_missing(db: &Path, truth: &Truth) -> usize {

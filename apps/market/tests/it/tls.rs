@@ -3,7 +3,6 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use market::{Config, Progress, Times, internet, service};
@@ -13,10 +12,9 @@ use tokio::time::timeout;
 
 use super::{
     PATIENCE,
-    refill::{SYMBOLS, all_is_there, assert_nothing_is_missing, goes_on},
+    refill::{all_is_there, assert_nothing_is_missing},
+    rig::{MS, SYMBOLS, goes_on},
 };
-
-const MS: Duration = Duration::from_millis(1);
 
 async fn exchange(host: &str, seed: u64, script: Script) -> Exchange {
     let at = format!("{host}:0").parse().unwrap();
