@@ -20,6 +20,7 @@ mod rig;
 mod selftest;
 mod stops;
 mod sweep;
+mod sweep_rest;
 mod tls;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};

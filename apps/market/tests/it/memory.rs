@@ -1,11 +1,17 @@
 //! An exchange in memory: a WebSocket server at the other end of a pipe, in a component of the service under test, so that its polls
 //! are points of a sweep as well. It sends the same few trades every time, and notes which of them the collector was handed.
 
+#[path = "memory/rest.rs"]
+pub(crate) mod rest;
+
 use std::{
     io,
     path::Path,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -96,17 +102,36 @@ pub(crate) struct Seen {
 pub(crate) struct Exchange {
     pub(crate) seen: Seen,
     connections: mpsc::UnboundedSender<DuplexStream>,
+    /// Where requests are answered, if they are.
+    requests: Option<mpsc::UnboundedSender<DuplexStream>>,
 }
 
 impl Exchange {
     /// Adds it to a service. It ends when the last connection has, or, without one, when the service stops.
     pub(crate) fn add(service: &mut Service, manner: Manner) -> Self {
+        Self::adding(service, manner, false)
+    }
+
+    /// The same, and requests are answered.
+    pub(crate) fn with_rest(service: &mut Service, manner: Manner) -> Self {
+        Self::adding(service, manner, true)
+    }
+
+    fn adding(service: &mut Service, manner: Manner, rest: bool) -> Self {
         let (connections, mut accepted) = mpsc::unbounded_channel();
-        let seen = Seen::default();
+        let (requests, asked) = mpsc::unbounded_channel();
+        let (seen, happened) = (Seen::default(), Arc::<AtomicUsize>::default());
         let sent = Arc::clone(&seen.sent);
         service.component("exchange", (), async move |scope, ()| {
+            if rest {
+                let happened = Arc::clone(&happened);
+                scope.spawn_with("requests", async move |scope| {
+                    rest::serve(scope, asked, happened).await;
+                    Ok(())
+                });
+            }
             scope.spawn_with("serve", async move |scope| {
-                let mut session = Session { manner, script: script(), at: 0, sent };
+                let mut session = Session { manner, script: script(), at: 0, sent, happened, books: false };
                 while let Some(stream) = scope.until_draining(accepted.recv()).await.flatten() {
                     // An error is a connection that broke: the collector mends it.
                     let _ = session.serve(stream).await;
@@ -115,7 +140,15 @@ impl Exchange {
             });
             Ok(())
         });
-        Self { seen, connections }
+        Self { seen, connections, requests: rest.then_some(requests) }
+    }
+
+    /// The same for requests.
+    pub(crate) fn ask(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let requests = self.requests.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
+        requests.send(ours).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(theirs)
     }
 
     /// The collector's end of a new connection.
@@ -138,12 +171,17 @@ struct Session {
     /// The next trade.
     at: usize,
     sent: Places,
+    /// How far the market is.
+    happened: Arc<AtomicUsize>,
+    /// Changes of order books are asked for.
+    books: bool,
 }
 
 impl Session {
     async fn serve(&mut self, stream: DuplexStream) -> tungstenite::Result<()> {
         let mut socket = accept_async(stream).await?;
-        let Some(Ok(Message::Text(_subscribe))) = socket.next().await else { return Ok(()) };
+        let Some(Ok(Message::Text(subscribe))) = socket.next().await else { return Ok(()) };
+        self.books = subscribe.contains("@depth");
         socket.send(Message::text(r#"{"result":null,"id":1}"#)).await?;
         while self.at < self.script.len() {
             match self.at {
@@ -156,9 +194,13 @@ impl Session {
                 n if n % 4 != 1 => self.pause(&mut socket).await?,
                 _ => {}
             }
+            self.happened.fetch_max(self.at + 1, Ordering::Relaxed);
             socket.send(Message::text(self.event())).await?;
             self.sent.lock().unwrap().push(self.at);
             self.at += 1;
+            if self.books && self.at - 1 != rest::LEFT_OUT {
+                socket.send(Message::text(rest::change(self.at - 1))).await?;
+            }
         }
         if self.manner == Manner::Deaf {
             let mut pipe = socket.into_inner();
@@ -187,12 +229,17 @@ impl Session {
     /// The message of the next trade. The time of sending, which no collector needs, says its place in the script.
     fn event(&self) -> String {
         let Trade { symbol, id, first, last, time_ms, price, quantity, buyer_is_maker } = &self.script[self.at];
-        let [p, q] = [price, quantity].map(|units| format!("{}.{:08}", units / 100_000_000, units % 100_000_000));
+        let [p, q] = [price, quantity].map(|units| decimal(*units));
         let (stream, n) = (symbol.to_ascii_lowercase(), self.at);
         format!(
             r#"{{"stream":"{stream}@aggTrade","data":{{"e":"aggTrade","E":{n},"s":"{symbol}","a":{id},"p":"{p}","q":"{q}","f":{first},"l":{last},"T":{time_ms},"m":{buyer_is_maker},"M":true}}}}"#
         )
     }
+}
+
+/// Of units of 10⁻⁸.
+fn decimal(units: i64) -> String {
+    format!("{}.{:08}", units / 100_000_000, units % 100_000_000)
 }
 
 /// Hands out one frame a read. So a trade is noted in the poll in which the collector is handed it, and none lies unread in a buffer.
@@ -219,7 +266,9 @@ impl Tap {
 
     fn note(&self, payload: &[u8]) {
         let message: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-        if let Some(n) = message["data"]["E"].as_u64() {
+        if message["data"]["e"] == "aggTrade"
+            && let Some(n) = message["data"]["E"].as_u64()
+        {
             self.received.lock().unwrap().push(usize::try_from(n).unwrap());
         }
     }

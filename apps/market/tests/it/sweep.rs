@@ -20,22 +20,36 @@ use tempfile::TempDir;
 use crate::memory::{Exchange, Manner, SCRIPT, Seen, Trade, folder, script};
 
 /// The last word of a collector.
-type Said = Arc<Mutex<Option<Saved>>>;
+pub(crate) type Said = Arc<Mutex<Option<Saved>>>;
 
 /// What one run leaves behind.
-struct Ends {
-    folder: TempDir,
-    seen: Seen,
-    said: Said,
+pub(crate) struct Ends {
+    pub(crate) folder: TempDir,
+    pub(crate) seen: Seen,
+    pub(crate) said: Said,
 }
 
 /// Adds a collector and its exchange to a service; its file may have so many bytes.
 fn collector(to: &mut Service, manner: Manner, folder: &Path, most_bytes: Option<u64>) -> (Seen, Said) {
     let exchange = Exchange::add(to, manner);
+    collector_of(to, exchange, folder, |config| Config { most_bytes, ..config })
+}
+
+/// Adds a collector of this exchange, with settings of its own.
+pub(crate) fn collector_of(
+    to: &mut Service,
+    exchange: Exchange,
+    folder: &Path,
+    settings: impl FnOnce(Config) -> Config,
+) -> (Seen, Said) {
     let (seen, said) = (exchange.seen.clone(), Said::default());
     let saying = Arc::clone(&said);
-    let connect = move |_: &Address| {
-        let connected = exchange.connect().map(|tap| Box::new(tap) as Box<dyn Connection>);
+    let connect = move |to: &Address| {
+        let connected = if to.scheme.is_stream() {
+            exchange.connect().map(|tap| Box::new(tap) as Box<dyn Connection>)
+        } else {
+            exchange.ask().map(|pipe| Box::new(pipe) as Box<dyn Connection>)
+        };
         Box::pin(std::future::ready(connected)) as _
     };
     let symbols = script().into_iter().map(|trade| trade.symbol.to_owned());
@@ -47,10 +61,9 @@ fn collector(to: &mut Service, manner: Manner, folder: &Path, most_bytes: Option
                 assert_eq!(before, None, "what was saved is said once");
             }
         }),
-        most_bytes,
         ..Config::new("ws://memory".parse().unwrap(), symbols, folder.join("m.db"))
     };
-    service(to, config);
+    service(to, settings(config));
     (seen, said)
 }
 
@@ -78,23 +91,23 @@ fn stops_within(
 }
 
 /// So many points or pairs; with `MARKET_SWEEP=all` all of them.
-fn unless_all(some: usize) -> usize {
+pub(crate) fn unless_all(some: usize) -> usize {
     if std::env::var("MARKET_SWEEP").is_ok_and(|which| which == "all") { usize::MAX } else { some }
 }
 
 /// A minute as it should stand in the file.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Minute {
-    ids: (i64, i64),
-    complete: bool,
-    levels: BTreeMap<i64, Level>,
+pub(crate) struct Minute {
+    pub(crate) ids: (i64, i64),
+    pub(crate) complete: bool,
+    pub(crate) levels: BTreeMap<i64, Level>,
 }
 
 /// By symbol and beginning.
-type Table = BTreeMap<(String, i64), Minute>;
+pub(crate) type Table = BTreeMap<(String, i64), Minute>;
 
 /// Adds trades up one by one.
-fn table_of(trades: &[Trade]) -> Table {
+pub(crate) fn table_of(trades: &[Trade]) -> Table {
     let (mut table, mut begins) = (Table::new(), BTreeMap::new());
     for trade in trades {
         let key = (trade.symbol.to_owned(), trade.time_ms - trade.time_ms % 60_000);
@@ -116,7 +129,7 @@ fn table_of(trades: &[Trade]) -> Table {
     table
 }
 
-fn table_in(folder: &Path) -> Result<Table> {
+pub(crate) fn table_in(folder: &Path) -> Result<Table> {
     let (db, mut table) = (folder.join("m.db"), Table::new());
     if !db.exists() {
         return Ok(table);
@@ -126,13 +139,13 @@ fn table_in(folder: &Path) -> Result<Table> {
         let levels = crate::levels(&reader, &minute);
         table.insert(
             (minute.symbol, minute.begin_ms),
-            Minute { ids: minute.ids, complete: minute.state == State::Complete, levels },
+            Minute { ids: minute.ids, complete: matches!(minute.state, State::Complete | State::Backfilled), levels },
         );
     }
     Ok(table)
 }
 
-fn lost(report: &Report) -> u64 {
+pub(crate) fn lost(report: &Report) -> u64 {
     report.losses.iter().filter(|loss| loss.what == TRADES).map(|loss| loss.count).sum()
 }
 
@@ -175,16 +188,17 @@ fn all_stored(report: &Report, ends: &Ends) -> Result<usize> {
 /// Starts the collector again on the file of a run: with an exchange that sends everything from the beginning the file ends as if
 /// nothing had ever been stopped.
 #[derive(Default)]
-struct SecondStart(Mutex<HashSet<String>>);
+pub(crate) struct SecondStart(Mutex<HashSet<String>>);
 
 impl SecondStart {
     /// It depends on the file alone: once for every state of it.
     fn completes(&self, folder: &Path, stored: usize) -> Result {
-        if self.0.lock().unwrap().insert(state_of(&folder.join("m.db"))?) {
-            second_start(folder, stored)
-        } else {
-            Ok(())
-        }
+        if self.is_new(folder)? { second_start(folder, stored) } else { Ok(()) }
+    }
+
+    /// Whether the file is in a state that was not seen yet.
+    pub(crate) fn is_new(&self, folder: &Path) -> Result<bool> {
+        Ok(self.0.lock().unwrap().insert(state_of(&folder.join("m.db"))?))
     }
 }
 
@@ -215,7 +229,7 @@ fn count_journal(folder: &Path) -> Result {
 }
 
 /// Runs a service for so long, on a paused clock of its own.
-fn run_paused(service: Service, lasting: Duration) -> Result<Report> {
+pub(crate) fn run_paused(service: Service, lasting: Duration) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     Ok(runtime.block_on(service.run(async {
         tokio::time::sleep(lasting).await;
