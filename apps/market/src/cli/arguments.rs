@@ -3,21 +3,27 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, arg, value_parser};
-use market::{Address, symbol};
+use market::{Address, config::Redis, symbol};
 
 use super::selftest;
 
 pub(crate) fn command() -> Command {
-    let collect =
-        Command::new("collect").about("Collect trades until Ctrl+C; the next start continues the open minute").args([
-            arg!(--ws <URL> "The exchange, such as wss://stream.binance.com:9443").required(true).value_parser(Address::stream),
-            arg!(--rest <URL> "Where it answers requests, such as https://api.binance.com; without it nothing that is missing is fetched")
+    let collect = Command::new("collect")
+        .about("Collect trades until Ctrl+C; the next start continues the open minute")
+        .after_help(AFTER_COLLECT)
+        .args([
+            arg!(--symbol <S> ... "What to collect, such as BTCUSDT; may be repeated").value_parser(symbol),
+            arg!(--config <FILE> "Settings in YAML, with the keys of the collector that this one replaces; what is said here wins")
+                .value_parser(value_parser!(PathBuf)),
+            arg!(--exchange <NAME> "Which exchange").value_parser(["binance"]).default_value("binance"),
+            arg!(--ws <URL> "Its streams [default: wss://stream.binance.com:9443]").value_parser(Address::stream),
+            arg!(--rest <URL> "Where it answers requests [default: https://api.binance.com, with --ws none]: without it nothing that is missing is fetched")
                 .value_parser(Address::requests),
-            arg!(--symbol <S> ... "What to collect, such as BTCUSDT; may be repeated")
-                .required(true)
-                .value_parser(symbol),
-            db("The SQLite file; made where there is none"),
+            db("The SQLite file; made where there is none").required(false).default_value("market.db"),
+            arg!(--redis <URL> "Write the lists and snapshots of the collector that this one replaces to this Redis, such as redis://127.0.0.1:6379/0")
+                .value_parser(value_parser!(Redis)),
             arg!(--ca <FILE> "Trust the certificates in this PEM file as well").value_parser(value_parser!(PathBuf)),
+            arg!(--json "Print everything that happens as JSON, one object a line"),
         ]);
     let minutes = Command::new("minutes").about("Show the minutes collected").args([
         db("The SQLite file, also while it is being written"),
@@ -31,6 +37,13 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .subcommands([collect, minutes, selftest::command()])
 }
+
+const AFTER_COLLECT: &str = "\
+A symbol is all that has to be said, here or in the file. --ws alone is another exchange than Binance, such as a simulator: it has
+no --rest but the one that is named.
+
+Exit status: 0 stopped; 78 wrong arguments or settings; 80 it could not be started; 81 something failed; 82 something hung and was
+given up; 83 given up by a third Ctrl+C; 85 what was received could not be written. After all of them the same command goes on.";
 
 fn db(help: &'static str) -> Arg {
     arg!(--db <FILE>).required(true).value_parser(value_parser!(PathBuf)).help(help)

@@ -1,29 +1,31 @@
 //! `market collect`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
-use market::{Address, Config, internet, service};
+use market::{Config, Times, internet, service};
+use softstop::{Result, Service};
 
-use super::{arguments::value, print};
+use super::{asked::Asked, complain, console::Console, refuse};
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
-    softstop::main(|s| {
-        let symbols = matches.get_many("symbol").expect("clap has seen to it").cloned();
-        let config = Config {
-            rest: matches.get_one::<Address>("rest").cloned(),
-            connect: internet(matches.get_one::<PathBuf>("ca").map(Path::new))?,
-            tell: Arc::new(|progress| print(&progress.to_string())),
-            ..Config::new(value(matches, "ws"), symbols, value::<PathBuf>(matches, "db"))
-        };
-        let symbols: Vec<&str> = config.symbols.iter().map(String::as_str).collect();
-        print(&format!("collecting {} from {} into {}", symbols.join(", "), config.ws, config.db.display()));
-        s.name("market");
-        service(s, config);
-        Ok(())
-    })
+    // Before signals are taken: a file that is a pipe may be waited for.
+    match Asked::read(matches) {
+        Ok(asked) => softstop::main(|s| build(s, asked)),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn build(s: &mut Service, asked: Asked) -> Result {
+    s.name("market");
+    let connect = internet(asked.ca.as_deref())?;
+    let console = Console::start(s, &asked)?;
+    asked.settings.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    console.begin(&asked);
+    let Asked { ws, rest, symbols, db, settings, .. } = asked;
+    let times = Times::default();
+    let times = Times { request: settings.timeout.unwrap_or(times.request), ..times };
+    let tell = Arc::new(move |progress| console.tell(&progress));
+    service(s, Config { rest, connect, tell, times, ..Config::new(ws, symbols, db) });
+    Ok(settings.shutdown.apply(s)?)
 }

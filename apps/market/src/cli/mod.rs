@@ -1,11 +1,21 @@
 //! The command line: reads what a person says, and says what came of it. Nothing else prints or reads the environment.
 
 mod arguments;
+mod asked;
+mod board;
 mod collect;
+mod console;
+mod json;
+mod log;
 mod minutes;
+mod outlet;
 mod selftest;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Wrong arguments or settings: nothing was begun.
 const USAGE: u8 = 78;
@@ -35,6 +45,17 @@ fn done(result: softstop::Result) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn refuse(error: &str) -> ExitCode {
+    complain(&format!("error: {error}"));
+    ExitCode::from(USAGE)
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A closed stdout changes nothing.

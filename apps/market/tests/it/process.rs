@@ -104,7 +104,7 @@ async fn wrong_arguments_are_named_with_what_to_do() {
         (collect("wss://exchange/stream", "BTCUSDT", &db).to_vec(), 78, "without a path, such as wss://"),
         (collect("ws://127.0.0.1:1", "", &db).to_vec(), 78, "symbol \"\": it has to be letters and digits"),
         (collect("ws://127.0.0.1:1", "BTCUSDT", &away).to_vec(), 80, "no/such/m.db"),
-        (["collect", "--db", &db].map(str::to_owned).to_vec(), 78, "--ws <URL>"),
+        (["collect", "--db", &db].map(str::to_owned).to_vec(), 78, "name a symbol, such as --symbol BTCUSDT"),
         (["minutes", "--db", &away].map(str::to_owned).to_vec(), 1, "cannot open the database"),
     ];
     for (arguments, status, says) in cases {

@@ -1,0 +1,94 @@
+//! What happens as JSON, one object a line. Every object has `v`, the version of these fields, `t`, when it was written, and `event`;
+//! within a version fields and events are added, never changed or taken away. The book has the table.
+
+use market::{Level, Progress, Saved, Second, Standing, Summary, decimal, utc::iso};
+use serde_json::{Map, Value, json};
+
+use super::now_ms;
+
+/// Of the fields.
+const VERSION: u32 = 1;
+
+/// What was told.
+pub(crate) fn progress(progress: &Progress) -> String {
+    let (event, fields) = match progress {
+        Progress::Connected => ("connected", json!({})),
+        Progress::Disconnected(error) => ("disconnected", json!({ "error": error })),
+        Progress::Replacing(why) => ("replacing", json!({ "why": why })),
+        Progress::Unfilled(symbol, error) => ("unfilled", json!({ "symbol": symbol, "error": error })),
+        Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
+        Progress::Written(file) => ("written", json!({ "file": file })),
+        Progress::Minute(summary) => ("minute", minute(summary)),
+        Progress::Second(told) => ("second", second(told)),
+        Progress::Saved(told) => ("saved", saved(told)),
+        other => ("other", json!({ "text": other.to_string() })),
+    };
+    object(event, fields)
+}
+
+/// One line: the fields of an event, with those that every one has before them.
+pub(crate) fn object(event: &str, fields: Value) -> String {
+    let mut all = Map::from_iter([
+        ("v".to_owned(), json!(VERSION)),
+        ("t".to_owned(), json!(iso(now_ms()))),
+        ("event".to_owned(), json!(event)),
+    ]);
+    if let Value::Object(fields) = fields {
+        all.extend(fields);
+    }
+    Value::Object(all).to_string()
+}
+
+/// So many lines were left out because nobody read.
+pub(crate) fn missed(lines: u64) -> String {
+    object("missed", json!({ "lines": lines }))
+}
+
+/// Volumes are text: a number of JSON would not be exact.
+fn minute(summary: &Summary) -> Value {
+    let Summary { symbol, begin_ms, begin, ids, expected, refilled, state, scale, total, levels, .. } = summary;
+    let Level { buy, sell, trades } = total;
+    let volume = |volume: i64| decimal(volume, scale.quantity);
+    json!({
+        "symbol": symbol,
+        "minute": begin,
+        "minute_ms": begin_ms,
+        "state": state.name(),
+        "first_id": ids.0,
+        "last_id": ids.1,
+        "trades": trades,
+        "expected": expected,
+        "missing": summary.missing(),
+        "refilled": refilled,
+        "buy": volume(*buy),
+        "sell": volume(*sell),
+        "delta": volume(total.delta()),
+        "levels": levels,
+    })
+}
+
+fn second(second: &Second) -> Value {
+    let Second { trades, last_ms, lag_ms, symbols } = second;
+    let symbol = |standing: &Standing| {
+        let Standing { symbol, minute_ms, minute_trades, gaps, missing, filled } = standing;
+        json!({
+            "symbol": symbol,
+            "minute_ms": minute_ms,
+            "minute_trades": minute_trades,
+            "gaps": gaps,
+            "missing": missing,
+            "filled": filled,
+        })
+    };
+    json!({
+        "trades": trades,
+        "last_ms": last_ms,
+        "lag_ms": lag_ms,
+        "symbols": symbols.iter().map(symbol).collect::<Vec<_>>(),
+    })
+}
+
+fn saved(saved: &Saved) -> Value {
+    let Saved { minutes, trades, known, malformed, ignored, .. } = saved;
+    json!({ "minutes": minutes, "trades": trades, "known": known, "malformed": malformed, "ignored": ignored })
+}
