@@ -120,9 +120,10 @@ pub enum Event {
         /// When.
         at: Duration,
     },
-    /// A component has something to say to whoever watches; see [`Scope::say`](crate::Scope::say).
+    /// A component has something to say to whoever watches; see [`Scope::say`](crate::Scope::say) and
+    /// [`Handle::say`](crate::Handle::say).
     Said {
-        /// The component, with nested scopes after slashes.
+        /// The component, with nested scopes after slashes; of a handle, the service.
         component: String,
         /// What.
         text: String,

@@ -15,7 +15,7 @@ use crate::{
     console::{ReportTo, StatusLine},
     driver::{Driver, Message},
     error::Result,
-    events::Events,
+    events::{Event, Events},
     hooks::Hooks,
     machine::{Level, Reason},
     plan::{Budget, Limits, Node, Plan, PlanError, plan},
@@ -471,6 +471,12 @@ impl Handle {
     /// Shortens the waiting of a stop that has begun; before one it does nothing.
     pub fn hurry(&self) {
         self.shared.send(Message::Hurry);
+    }
+
+    /// Tells whoever watches, as [`Scope::say`](crate::Scope::say) does, in the name of the service.
+    pub fn say(&self, text: impl Into<String>) {
+        let component = lock(&self.shared.record).service.clone();
+        self.shared.tell(&Event::Said { component, text: text.into(), at: self.shared.now() });
     }
 
     /// How hard the service is being stopped.

@@ -608,6 +608,7 @@ fn mixed(service: &mut Service, args: &Arc<Args>) {
     });
     service.options(side).limits(args.limits());
     let held = args.has("held");
+    let handle = service.handle();
     let job = service.component("job", part, async move |scope, ()| {
         if held {
             scope.spawn_with("held", async |scope| {
@@ -624,6 +625,7 @@ fn mixed(service: &mut Service, args: &Arc<Args>) {
             if let Some(code) = exit {
                 scope.exit_status(code, "2 files could not be copied");
                 scope.say("1 file copied");
+                handle.say("2 files were not");
             }
             scope.spawn("once", async {
                 gate().await;

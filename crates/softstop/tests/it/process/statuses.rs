@@ -49,7 +49,7 @@ fn who_is_quiet_has_the_last_word_after_a_clean_stop_only() {
 
         lab.open_gate();
 
-        let ended = lab.end().left_with(status).printed("1 file copied");
+        let ended = lab.end().left_with(status).printed("1 file copied").printed("2 files were not");
         assert_eq!(ended.said.iter().any(|line| line.starts_with("stopped: ")), last, "{ended:#?}");
     }
 }
