@@ -19,6 +19,8 @@ pub(crate) fn command() -> Command {
             arg!(--ws <URL> "Its streams [default: wss://stream.binance.com:9443]").value_parser(Address::stream),
             arg!(--rest <URL> "Where it answers requests [default: https://api.binance.com, with --ws none]: without it nothing that is missing is fetched")
                 .value_parser(Address::requests),
+            arg!(--depth <LEVELS> "Store so many levels of each side of the order book as well, every minute; 0: none [default: 5000, with --ws none]")
+                .value_parser(value_parser!(u32).range(0..=5000)),
             db("The SQLite file; made where there is none").required(false).default_value("market.db"),
             arg!(--redis <URL> "Write the lists and snapshots of the collector that this one replaces to this Redis, such as redis://127.0.0.1:6379/0")
                 .value_parser(value_parser!(Redis)),
@@ -40,7 +42,7 @@ pub(crate) fn command() -> Command {
 
 const AFTER_COLLECT: &str = "\
 A symbol is all that has to be said, here or in the file. --ws alone is another exchange than Binance, such as a simulator: it has
-no --rest but the one that is named.
+no --rest and no --depth but those that are named.
 
 Exit status: 0 stopped; 78 wrong arguments or settings; 80 it could not be started; 81 something failed; 82 something hung and was
 given up; 83 given up by a third Ctrl+C; 85 what was received could not be written. After all of them the same command goes on.";

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use clap::ArgMatches;
 use market::{
     Address,
-    config::{Redis, Settings},
+    config::{Depth, Redis, Settings},
 };
 
 /// Where Binance's streams and its answers are.
@@ -16,6 +16,7 @@ const REST: &str = "https://api.binance.com";
 pub(crate) struct Asked {
     pub(crate) ws: Address,
     pub(crate) rest: Option<Address>,
+    pub(crate) depth: Option<Depth>,
     pub(crate) symbols: BTreeSet<String>,
     pub(crate) db: PathBuf,
     pub(crate) ca: Option<PathBuf>,
@@ -60,6 +61,7 @@ impl Asked {
         Ok(Self {
             ws,
             rest,
+            depth: depth(matches, &settings),
             symbols,
             db: matches.get_one::<PathBuf>("db").cloned().unwrap_or_default(),
             ca: matches.get_one::<PathBuf>("ca").cloned(),
@@ -67,6 +69,13 @@ impl Asked {
             settings,
         })
     }
+}
+
+/// A simulator has no books unless they are asked for.
+fn depth(matches: &ArgMatches, settings: &Settings) -> Option<Depth> {
+    let said = matches.get_one::<u32>("depth").map(|levels| Depth::new(*levels, settings.depth.every).ok());
+    let alone = matches.contains_id("ws") && !matches.contains_id("config") && settings.redis.is_none();
+    said.unwrap_or_else(|| (!alone).then_some(settings.depth))
 }
 
 /// Stream and requests of one exchange: what is said of one side alone says nothing of the other, whose ids may be those of

@@ -49,6 +49,23 @@ fn a_side_of_another_exchange_says_nothing_of_the_other_side() {
 }
 
 #[test]
+fn order_books_are_stored_unless_the_exchange_is_another_one() {
+    let depth = |arguments: &[&str], file: &str| {
+        let depth = asked(&[&["--symbol", "X"], arguments].concat(), file).unwrap().depth;
+        depth.map(|depth| (depth.limit, depth.every.as_secs()))
+    };
+    let every = "data_collector: {depth_snapshot: {limit: 100, update_interval_seconds: 5}}";
+
+    assert_eq!(depth(&[], ""), Some((5000, 60)));
+    assert_eq!(depth(&[], every), Some((100, 5)));
+    assert_eq!(depth(&["--depth", "20"], every), Some((20, 5)));
+    assert_eq!(depth(&["--depth", "0"], every), None);
+    assert_eq!(depth(&["--ws", "ws://x"], ""), None);
+    assert_eq!(depth(&["--ws", "ws://x", "--depth", "20"], ""), Some((20, 60)));
+    assert_eq!(depth(&["--ws", "ws://x", "--redis", "redis://h"], ""), Some((5000, 60)), "it wants them");
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let file = "binance: {symbol: [AAA, BBB]}\nredis: {host: other, db: 3, socket_timeout: 1, storage_dir: kept}";
 

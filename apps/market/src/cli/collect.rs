@@ -22,10 +22,10 @@ fn build(s: &mut Service, asked: Asked) -> Result {
     let console = Console::start(s, &asked)?;
     asked.settings.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
     console.begin(&asked);
-    let Asked { ws, rest, symbols, db, settings, .. } = asked;
+    let Asked { ws, rest, depth, symbols, db, settings, .. } = asked;
     let times = Times::default();
     let times = Times { request: settings.timeout.unwrap_or(times.request), ..times };
     let tell = Arc::new(move |progress| console.tell(&progress));
-    service(s, Config { rest, connect, tell, times, ..Config::new(ws, symbols, db) });
+    service(s, Config { rest, depth, connect, tell, times, ..Config::new(ws, symbols, db) });
     Ok(settings.shutdown.apply(s)?)
 }

@@ -41,6 +41,8 @@ pub(crate) struct Console {
     level: Level,
     log: Option<Log>,
     board: Mutex<Board>,
+    /// Why there is no connection, as it was said last.
+    refused: Mutex<Option<String>>,
 }
 
 impl Console {
@@ -62,7 +64,7 @@ impl Console {
         };
         let level = logging.map_or(Level::Info, |logging| logging.level.max(Level::Info));
         let board = Mutex::new(Board::new(asked.ws.to_string(), Instant::now()));
-        let console = Arc::new(Self { manner, level, log, board });
+        let console = Arc::new(Self { manner, level, log, board, refused: Mutex::default() });
         if !(asked.json && terminal) {
             let line = Arc::clone(&console);
             service.status_line(move |width| line.board(|board| board.line(width, Instant::now())));
@@ -93,7 +95,19 @@ impl Console {
     /// Takes what happens.
     pub(crate) fn tell(&self, progress: &Progress) {
         self.board(|board| board.take(progress, Instant::now()));
-        self.say(progress.level(), &progress.to_string(), || json::progress(progress));
+        self.say(self.level_of(progress), &progress.to_string(), || json::progress(progress));
+    }
+
+    /// How much it matters now: that the same is wrong again with every try matters little.
+    fn level_of(&self, progress: &Progress) -> Level {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match progress {
+            Progress::Connected => *refused = None,
+            Progress::Disconnected(error) if refused.as_ref() == Some(error) => return Level::Debug,
+            Progress::Disconnected(error) => *refused = Some(error.clone()),
+            _ => {}
+        }
+        progress.level()
     }
 
     fn stopping(&self, reason: &Reason) {

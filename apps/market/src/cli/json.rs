@@ -18,6 +18,12 @@ pub(crate) fn progress(progress: &Progress) -> String {
         Progress::Unfilled(symbol, error) => ("unfilled", json!({ "symbol": symbol, "error": error })),
         Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
         Progress::Written(file) => ("written", json!({ "file": file })),
+        Progress::DepthLive(symbol) => ("depth_live", json!({ "symbol": symbol })),
+        Progress::DepthLost(symbol, why) => ("depth_lost", json!({ "symbol": symbol, "why": why })),
+        Progress::DepthUnfetched(symbol, error) => ("depth_unfetched", json!({ "symbol": symbol, "error": error })),
+        Progress::DepthStored(symbol, time_ms, (bids, asks)) => {
+            ("depth_stored", json!({ "symbol": symbol, "time_ms": time_ms, "bids": bids, "asks": asks }))
+        }
         Progress::Minute(summary) => ("minute", minute(summary)),
         Progress::Second(told) => ("second", second(told)),
         Progress::Saved(told) => ("saved", saved(told)),
@@ -89,6 +95,14 @@ fn second(second: &Second) -> Value {
 }
 
 fn saved(saved: &Saved) -> Value {
-    let Saved { minutes, trades, known, malformed, ignored, .. } = saved;
-    json!({ "minutes": minutes, "trades": trades, "known": known, "malformed": malformed, "ignored": ignored })
+    let Saved { minutes, trades, known, malformed, ignored, depths, dropped, .. } = saved;
+    json!({
+        "minutes": minutes,
+        "trades": trades,
+        "known": known,
+        "malformed": malformed,
+        "ignored": ignored,
+        "depths": depths,
+        "dropped": dropped,
+    })
 }

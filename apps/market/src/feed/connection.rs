@@ -50,7 +50,7 @@ impl Run {
         let connect = async {
             let connected = time::timeout(times.connect, self.connect()).await;
             let connected = connected.map_err(|_| format!("no answer from {ws} within {:?}", times.connect))?;
-            Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {ws}: {error}"))?)
+            Ok::<_, BoxError>(connected.map_err(|error| format!("cannot connect to {ws}: {}", why(error)))?)
         };
         // The farewell belongs to `receive`, which still takes in trades; what is left is dropping the socket.
         let close = async |socket: Socket| {
@@ -76,7 +76,7 @@ impl Run {
     }
 
     pub(super) fn lost(&self, error: Error) -> BoxError {
-        format!("lost the connection to {}: {error}", self.feed.ws).into()
+        format!("lost the connection to {}: {}", self.feed.ws, why(error)).into()
     }
 
     /// Subscribes by command and not in the address: so nothing is sent to a connection that a stop drops half-open.
@@ -100,5 +100,13 @@ impl Run {
         };
         let Times { connect, .. } = *self.feed.times;
         time::timeout(connect, wait).await.map_err(|_| format!("no answer from {} within {connect:?}", self.feed.ws))?
+    }
+}
+
+/// In words; that it is one of input and output goes without saying.
+fn why(error: Error) -> String {
+    match error {
+        Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     }
 }

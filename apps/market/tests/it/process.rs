@@ -20,7 +20,7 @@ fn market(arguments: &[&str]) -> Command {
     command
 }
 
-async fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) async fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = timeout(PATIENCE, market(arguments).output()).await.unwrap().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
