@@ -4,7 +4,7 @@ use super::*;
 
 fn second(trades: i64, lag_ms: i64, gaps: usize, missing: i64, filled: i64) -> Progress {
     let minute_ms = Some(1_795_265_460_000);
-    let symbol = Standing { symbol: "BTCUSDT".into(), minute_ms, minute_trades: 1204, gaps, missing, filled };
+    let symbol = Standing { symbol: "BTCUSDT".into(), minute_ms, minute_trades: 1204, gaps, missing, filled, holes: 0 };
     Progress::Second(Second { trades, last_ms: Some(1), lag_ms: Some(lag_ms), symbols: vec![symbol] })
 }
 

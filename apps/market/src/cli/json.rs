@@ -16,6 +16,9 @@ pub(crate) fn progress(progress: &Progress) -> String {
         Progress::Disconnected(error) => ("disconnected", json!({ "error": error })),
         Progress::Replacing(why) => ("replacing", json!({ "why": why })),
         Progress::Unfilled(symbol, error) => ("unfilled", json!({ "symbol": symbol, "error": error })),
+        Progress::Missing(symbol, trades) => ("missing", json!({ "symbol": symbol, "trades": trades })),
+        Progress::Filled(symbol, trades) => ("filled", json!({ "symbol": symbol, "trades": trades })),
+        Progress::Hole(symbol, trades) => ("hole", json!({ "symbol": symbol, "trades": trades })),
         Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
         Progress::Written(file) => ("written", json!({ "file": file })),
         Progress::DepthLive(symbol) => ("depth_live", json!({ "symbol": symbol })),
@@ -76,7 +79,7 @@ fn minute(summary: &Summary) -> Value {
 fn second(second: &Second) -> Value {
     let Second { trades, last_ms, lag_ms, symbols } = second;
     let symbol = |standing: &Standing| {
-        let Standing { symbol, minute_ms, minute_trades, gaps, missing, filled } = standing;
+        let Standing { symbol, minute_ms, minute_trades, gaps, missing, filled, holes } = standing;
         json!({
             "symbol": symbol,
             "minute_ms": minute_ms,
@@ -84,6 +87,7 @@ fn second(second: &Second) -> Value {
             "gaps": gaps,
             "missing": missing,
             "filled": filled,
+            "holes": holes,
         })
     };
     json!({

@@ -13,7 +13,8 @@ use tokio::{
 use super::{
     PATIENCE,
     process::output,
-    refill::{SYMBOLS, all_is_there, assert_nothing_is_missing, goes_on},
+    refill::{all_is_there, assert_nothing_is_missing},
+    rig::{SYMBOLS, goes_on},
 };
 
 /// Every key of the original that has an effect on a collector without Redis.
@@ -109,8 +110,7 @@ async fn the_settings_of_the_original_are_enough() {
     for line in out.lines() {
         assert!(said.contains(&line), "it is in the log as well: {line}");
     }
-    assert_eq!(said[said.len() - 3..][..1], ["stopping: SIGINT"], "{log}");
-    assert!(said[said.len() - 1].starts_with("stopped: SIGINT, "), "{log}");
+    assert!(said.contains(&"stopping: SIGINT") && said[said.len() - 1].starts_with("stopped: SIGINT, "), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +136,8 @@ async fn every_line_of_json_is_an_object_of_a_version() {
     let seconds = of("second");
     assert!(!seconds.is_empty() && seconds.iter().all(|line| line["symbols"].as_array().unwrap().len() == 2), "{out}");
     assert!(seconds.iter().any(|line| line["trades"].as_i64() > Some(0) && line["lag_ms"].is_i64()), "{out}");
-    let last: Vec<&Value> = lines[lines.len() - 3..].iter().map(|line| &line["event"]).collect();
-    assert_eq!(last, ["stopping", "saved", "stopped"], "{out}");
+    let last: Vec<&Value> = lines[lines.len() - 2..].iter().map(|line| &line["event"]).collect();
+    assert!(of("stopping").len() == 1 && last == ["saved", "stopped"], "{out}");
     assert_eq!(lines[lines.len() - 1]["status"], 0);
 }
 
