@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job, offline: a simulated exchange replays a recording, `market collect` fills minutes from it. Press Ctrl+C:
-# the collector stops in order, its timeline and what it saved are shown. Takes no arguments, runs from anywhere.
+# The main job, offline: a simulated exchange now and then leaves trades out, `market collect` fills minutes and fetches what is missing.
+# Press Ctrl+C: the collector stops in order, its timeline and what it saved are shown. Takes no arguments, runs from anywhere.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,10 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=${DEMO_BIN:-${CARGO_TARGET_DIR:-target}/release}
 [[ -n ${DEMO_BIN:-} ]] || cargo build --release --locked -p sims -p market
 folder=$(mktemp -d)
-symbols=(NKNUSDT LRCBTC)
+symbols=(BTCUSDT ETHUSDT)
 
 # In the background SIGINT is ignored: Ctrl+C reaches the collector alone, and the exchange ends after it.
-$bin/exchange-sim --speed 60 >"$folder/exchange" 2>"$folder/exchange.log" &
+# Now and then it leaves trades out, as a stream does that was cut for a moment.
+$bin/exchange-sim --generate 7 "${symbols[@]/#/--symbol=}" --rate 10 --speed 60 \
+    --fault 'socket * of @aggTrade after 900 every 4000 skip 25' >"$folder/exchange" 2>"$folder/exchange.log" &
 exchange=$!
 finish() {
     kill "$exchange" 2>/dev/null || true
@@ -23,19 +25,20 @@ trap 'true' INT TERM
 
 for _ in $(seq 100); do
     address=$(grep -om1 'ws://[^ ]*' "$folder/exchange" || true)
-    [[ -n $address ]] && break
+    rest=$(grep -om1 'http://[^ ]*' "$folder/exchange" || true)
+    [[ -n $rest ]] && break
     kill -0 "$exchange" 2>/dev/null || { cat "$folder/exchange.log" >&2; exit 1; }
     sleep 0.1
 done
-[[ -n $address ]] || { echo "the exchange did not start within 10 s" >&2; exit 1; }
+[[ -n $rest ]] || { echo "the exchange did not start within 10 s" >&2; exit 1; }
 
 saved_minutes() { "$bin/market" minutes --db "$folder/market.db" --last 20 2>/dev/null; }
 
 announce() {
     for _ in $(seq 300); do
         kill -0 "$exchange" 2>/dev/null || return
-        if saved_minutes | grep -q complete; then
-            echo "demo: ready; minutes are being filled (a recorded minute takes a second here). Press Ctrl+C to stop."
+        if saved_minutes | grep -q backfilled; then
+            echo "demo: ready; a minute had a gap, which is filled (a minute takes a second here). Press Ctrl+C to stop."
             return
         fi
         sleep 0.2
@@ -45,7 +48,7 @@ announce &
 announcing=$!
 
 status=0
-SOFTSTOP_REPORT=- "$bin/market" collect --ws "$address" --db "$folder/market.db" \
+SOFTSTOP_REPORT=- "$bin/market" collect --ws "$address" --rest "$rest" --db "$folder/market.db" \
     "${symbols[@]/#/--symbol=}" || status=$?
 kill "$announcing" 2>/dev/null || true
 wait "$announcing" 2>/dev/null || true

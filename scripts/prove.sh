@@ -72,9 +72,14 @@ for example in "$PROVE_BIN"/examples/0[0-9]_*; do
     name=${example##*/}
     [[ $name != *[.-]* && -x $example ]] && prove "$name" --scenario "$examples" -- "$example"
 done
-simulate exchange 'ws://[^ ]*' "$PROVE_BIN/exchange-sim" --speed 60
+simulate exchange 'http://[^ ]*' "$PROVE_BIN/exchange-sim" --generate 7 --symbol BTCUSDT --symbol ETHUSDT --rate 10 --speed 60 \
+    --fault 'socket * of @aggTrade every 200 skip 9; socket * every 3000 drop'
+EXCHANGE=$address
+MARKET_CHECK=$scenarios/market/check.py
+export EXCHANGE MARKET_CHECK
 prove market --scenario "$scenarios/market/prove.yaml" -- \
-    "$PROVE_BIN/market" collect --ws "$address" --db '{data}/market.db' --symbol NKNUSDT --symbol LRCBTC
+    "$PROVE_BIN/market" collect --ws "$(head -n 1 "$folder/exchange")" --rest "$address" --db '{data}/market.db' \
+    --symbol BTCUSDT --symbol ETHUSDT
 simulate tiles 'http://[^ ]*' "$PROVE_BIN/tile-sim" --listen 127.0.0.1:0
 prove tiles --scenario "$scenarios/tiles/prove.yaml" -- \
     "$PROVE_BIN/tiles" get '{data}/map.mbtiles' --url "$address/{z}/{x}/{y}.png" --bbox 106.6,-6.4,107.0,-6.0 --zoom 0-14 --rate 400

@@ -66,10 +66,12 @@ each_feature_alone() {
     done
 }
 
-# Interrupts `tiles get`, and the script it replaces where Python has aiohttp, in the middle of a download and counts what is lost.
+# Interrupts `tiles get`, and the script it replaces where Python has aiohttp, in the middle of a download and counts what is lost. Stops
+# and kills `market collect` at random moments, starts it again each time, and compares what it has with the truth of the exchange.
 stop_comparison() {
+    local bin=${CARGO_TARGET_DIR:-target}/debug
     cargo build --locked --workspace --all-features --bins || return 1
-    benches/tiles/run --stop --quick --tiles "${CARGO_TARGET_DIR:-target}/debug/tiles"
+    benches/tiles/run --stop --quick --tiles "$bin/tiles" && benches/market/run --stop --quick --bin "$bin"
 }
 
 # `softstop prove` on the examples and the programs, in its short form.

@@ -36,7 +36,7 @@ async fn ctrl_c_ends_the_demo_with_the_timeline_and_the_saved_minutes() {
             printed.push('\n');
         }
     };
-    timeout(PATIENCE, ready).await.expect("minutes are being filled");
+    timeout(PATIENCE, ready).await.expect("a gap is filled");
 
     let group = format!("-{}", demo.id().unwrap());
     assert!(Command::new("kill").args(["-INT", "--", &group]).status().await.unwrap().success());
@@ -55,5 +55,6 @@ async fn ctrl_c_ends_the_demo_with_the_timeline_and_the_saved_minutes() {
     assert!(said.contains("critical path: feed -> aggregator -> store"), "{said}");
     assert!(said.contains("clean, status 0"), "{said}");
     let saved = printed.split("saved:\n").nth(1).unwrap();
-    assert!(saved.contains("NKNUSDT") && saved.contains("complete"), "{printed}");
+    assert!(saved.contains("BTCUSDT") && saved.contains("backfilled") && saved.contains("complete"), "{printed}");
+    assert!(printed.contains("trades that had not come; nothing is missing"), "{printed}");
 }

@@ -66,8 +66,8 @@ fn arguments() -> Command {
         .after_help(
             "Prints the two addresses it listens on, one line each. Time stands still while nobody listens, unless --run-on.\n\
              \n\
-             What happened: GET /truth/trades?symbol=S, /truth/minutes?symbol=S (each with &sent=true for what was sent only),\n\
-             /truth/holes?symbol=S, /truth/book?symbol=S&id=N and /truth/log on the second address.\n\
+             What happened: GET /truth/trades?symbol=S (&from=ID&to=ID), /truth/minutes?symbol=S (each with &sent=true for what was sent\n\
+             only), /truth/holes?symbol=S, /truth/book?symbol=S&id=N and /truth/log on the second address.\n\
              \n\
              A script (--script, --fault) says what goes wrong; sentences end with a line or a `;`, times are milliseconds:\n\
              \x20 seed 7\n\

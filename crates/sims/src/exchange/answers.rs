@@ -241,17 +241,19 @@ impl Desk {
         })
     }
 
-    /// `/truth/trades`, `/truth/minutes` (each with `sent=true` for what was sent only), `/truth/holes`, `/truth/book` (with `id`), `/truth/log`.
+    /// `/truth/trades` (with `from` and `to`, ids of single trades), `/truth/minutes` (each with `sent=true` for what was sent only),
+    /// `/truth/holes`, `/truth/book` (with `id`), `/truth/log`.
     pub(crate) fn tell(&self, kind: &str, query: &Query<'_>) -> Option<String> {
         let sent = query.text("sent") == Some("true");
         if kind == "log" {
             return Some(self.told_log());
         }
-        let id = query.number("id").ok().flatten();
+        let number = |name| query.number(name).ok().flatten();
+        let (id, from, to) = (number("id"), number("from").unwrap_or(0), number("to").unwrap_or(u64::MAX));
         let told = self.of_symbol(query, |record, world, at| {
             let trades = || record.trades.iter().filter(|(_, was)| *was || !sent).map(|(trade, _)| *trade);
             Some(match kind {
-                "trades" => list(trades().map(Trade::to_rest)),
+                "trades" => list(trades().filter(|trade| from <= trade.first && trade.last <= to).map(Trade::to_rest)),
                 "minutes" => minutes(&world.truth, &record.symbol, sent),
                 "holes" => Value::Array(
                     record
