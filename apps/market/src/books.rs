@@ -23,12 +23,13 @@ use self::{
     follow::Follow,
 };
 use crate::{
-    Progress, Skipped, Tell, Times,
+    Progress, Tell, Times,
     backoff::Backoff,
     book::Loss,
     budget::Purpose,
     config::Depth,
     rest::Client,
+    skipped::Skipped,
     store::{DepthRow, Writer},
     wire::Diff,
 };

@@ -12,11 +12,12 @@ use tokio::{
 };
 
 use crate::{
-    Skipped, Tell,
+    Tell,
     chain::Link,
     minutes::TooLarge,
     pulse::Pulse,
     scale::decimal,
+    skipped::Skipped,
     store::{Order, Writer},
     track::Track,
     wire::{AggTrade, Scale},

@@ -16,7 +16,8 @@ use tokio::{
 
 use self::{listen::Ended, watch::Watch};
 use crate::{
-    Address, Connect, Progress, Skipped, Tell, Times, books::Changes, connects::Connects, count::Input, refill::Check,
+    Address, Connect, Progress, Tell, Times, books::Changes, connects::Connects, count::Input, refill::Check,
+    skipped::Skipped,
 };
 
 pub(crate) struct Feed {

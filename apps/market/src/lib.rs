@@ -44,6 +44,7 @@ mod refill;
 mod rest;
 mod scale;
 mod second;
+mod skipped;
 mod stall;
 mod store;
 pub mod table;
@@ -52,12 +53,7 @@ mod trade;
 pub mod utc;
 pub mod wire;
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use softstop::{Dep, Scope, Service};
 use tokio::sync::{mpsc, watch};
@@ -79,6 +75,7 @@ use self::{
     pulse::Pulse,
     refill::Refill,
     rest::{Allowance, Client},
+    skipped::Skipped,
     store::{Order, Store, Writer},
     track::Track,
 };
@@ -182,15 +179,6 @@ impl Default for Times {
             quiet: Duration::from_secs(2),
         }
     }
-}
-
-/// Messages that were no trades.
-#[derive(Default)]
-struct Skipped {
-    malformed: AtomicU64,
-    ignored: AtomicU64,
-    /// Changes of order books for which there was no room.
-    dropped: AtomicU64,
 }
 
 /// Reads a symbol that a person typed; upper case.

@@ -30,6 +30,8 @@ pub enum Progress {
     Filled(String, i64),
     /// The exchange does not have so many single trades of this symbol either, whose ids are missing.
     Hole(String, i64),
+    /// A message that cannot be used, and why: the first of its kind. The others are counted, see [`Saved`].
+    Odd(String),
     /// This file cannot be written, and why; it is tried again, and meanwhile nothing is taken from the exchange. Said once, until it works.
     Unwritten(String, String),
     /// This file can be written again.
@@ -85,6 +87,7 @@ impl Progress {
             Self::Disconnected(_)
             | Self::Missing(..)
             | Self::Hole(..)
+            | Self::Odd(_)
             | Self::Unfilled(..)
             | Self::DepthLost(..)
             | Self::DepthUnfetched(..) => Level::Warning,
@@ -101,6 +104,9 @@ impl fmt::Display for Progress {
             Self::Replacing(why) => write!(f, "{why}; making a new one"),
             Self::Unfilled(symbol, error) => {
                 write!(f, "{symbol}: cannot fetch what is missing: {error}; trying again")
+            }
+            Self::Odd(why) => {
+                write!(f, "a message that cannot be used: {why}; others of this kind are counted and not told")
             }
             Self::Missing(symbol, trades) => write!(f, "{symbol}: {} missing", count(*trades, "trade")),
             Self::Filled(symbol, trades) => {

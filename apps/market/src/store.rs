@@ -29,9 +29,10 @@ pub(crate) use self::depth::DepthRow;
 pub use self::read::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary};
 use self::{database::Database, trouble::Trouble};
 use crate::{
-    Progress, Skipped, Tell,
+    Progress, Tell,
     backoff::{Backoff, Pauses},
     minutes::Minute,
+    skipped::Skipped,
     track::{Flush, Track},
     trade::Trade,
 };

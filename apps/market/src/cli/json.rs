@@ -19,6 +19,7 @@ pub(crate) fn progress(progress: &Progress) -> String {
         Progress::Missing(symbol, trades) => ("missing", json!({ "symbol": symbol, "trades": trades })),
         Progress::Filled(symbol, trades) => ("filled", json!({ "symbol": symbol, "trades": trades })),
         Progress::Hole(symbol, trades) => ("hole", json!({ "symbol": symbol, "trades": trades })),
+        Progress::Odd(why) => ("odd", json!({ "why": why })),
         Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
         Progress::Written(file) => ("written", json!({ "file": file })),
         Progress::DepthLive(symbol) => ("depth_live", json!({ "symbol": symbol })),

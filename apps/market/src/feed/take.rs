@@ -1,7 +1,5 @@
 //! Takes a message in: trades and changes of books are handed on, what is neither is counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use futures_util::StreamExt;
 use softstop::Result;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -10,7 +8,7 @@ use super::{Feed, Run, connection::Socket, watch::Watch};
 use crate::{
     TRADES,
     count::Input,
-    wire::{self, Event},
+    wire::{self, Event, Kind, Unreadable},
 };
 
 const ENDED: &str = "the aggregator has ended";
@@ -38,8 +36,8 @@ impl Run {
 
     /// Hands on what is of use; counts what is not.
     pub(super) async fn take(&self, message: Message) -> Result<Took> {
-        let Feed { ws, inputs, changes, skipped, .. } = &*self.feed;
-        let skipped: &AtomicU64 = match message {
+        let Feed { ws, inputs, changes, skipped, tell, .. } = &*self.feed;
+        let odd = match message {
             Message::Text(text) => match wire::read(&text) {
                 Ok(Event::AggTrade { symbol, trade, .. }) => match self.number(&symbol) {
                     Some(at) => {
@@ -48,25 +46,25 @@ impl Run {
                         inputs.send(Input::Trade(at, trade)).await.map_err(|_| ENDED)?;
                         return Ok(Took::Trade(at, id));
                     }
-                    None => &skipped.ignored,
+                    None => Unreadable { kind: Kind::WrongSymbol, detail: symbol.into_owned() },
                 },
                 Ok(Event::Diff { symbol, event_ms, diff }) => match changes.as_ref().zip(self.number(&symbol)) {
                     Some((changes, at)) => {
                         changes.put(at, event_ms, diff);
                         return Ok(Took::Other);
                     }
-                    None => &skipped.ignored,
+                    None => Unreadable { kind: Kind::WrongSymbol, detail: symbol.into_owned() },
                 },
                 Ok(Event::Answer { .. }) => return Ok(Took::Answer),
                 Ok(Event::Refused { why, .. }) => return Err(format!("{ws} refused the subscription: {why}").into()),
                 Ok(Event::Shutdown { .. }) => return Ok(Took::Shutdown),
-                Ok(_) => &skipped.ignored,
-                Err(_) => &skipped.malformed,
+                Ok(other) => Unreadable { kind: Kind::UnknownEvent, detail: other.name().to_owned() },
+                Err(why) => why,
             },
-            Message::Binary(_) => &skipped.malformed,
+            Message::Binary(bytes) => Unreadable { kind: Kind::Binary, detail: format!("{} bytes", bytes.len()) },
             _ => return Ok(Took::Other),
         };
-        skipped.fetch_add(1, Ordering::Relaxed);
+        skipped.note(&odd, tell);
         Ok(Took::Other)
     }
 

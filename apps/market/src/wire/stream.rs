@@ -115,6 +115,22 @@ pub enum Answer {
 }
 
 impl Event<'_> {
+    /// What the exchange calls it; of one that is not known, what stands in the message.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::AggTrade { .. } => "aggTrade",
+            Self::Trade { .. } => "trade",
+            Self::Diff { .. } => "depthUpdate",
+            Self::PartialDepth { .. } => "depth",
+            Self::Kline { .. } => "kline",
+            Self::BookTicker { .. } => "bookTicker",
+            Self::Shutdown { .. } => "serverShutdown",
+            Self::Answer { .. } => "answer",
+            Self::Refused { .. } => "error",
+            Self::Unknown { event } => event,
+        }
+    }
+
     /// The symbol it is about, where it is about one.
     pub fn symbol(&self) -> Option<&str> {
         match self {

@@ -171,6 +171,12 @@ async fn broken_messages_are_counted_and_skipped() {
     let Some(Progress::Saved(Saved { malformed, ignored, .. })) = events.last() else { panic!("nothing saved") };
     assert_eq!(malformed + ignored, truth.count() as u64 / 5, "every fifth message is followed by a broken one");
     assert!(*malformed > 5 * ignored, "{malformed} malformed, {ignored} of another kind");
+    let mut odd: Vec<_> =
+        events.iter().filter(|event| matches!(event, Progress::Odd(_))).map(ToString::to_string).collect();
+    let told = odd.len();
+    odd.sort();
+    odd.dedup_by_key(|text| text.split(" is ").next().unwrap().to_owned());
+    assert!((2..20).contains(&told) && odd.len() == told, "each kind is told once: {odd:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
