@@ -1,30 +1,31 @@
 //! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
 //!
-//! Five components: `store` ← `aggregator` and `books` ← `feed`, and `aggregator` ← `refill`. On a stop the feed says goodbye to the exchange and takes in what was
-//! still sent; the aggregator empties its channel and writes the open minute; only then is the file closed. The next start goes on where
-//! this one ended: what it has stored already it recognizes by the ids.
+//! Six components: `store` ← `aggregator` and `books` ← `feed`, `aggregator` ← `refill`, and `clock` by itself. On a stop the feed says
+//! goodbye to the exchange and takes in what was still sent; the aggregator empties its channel and writes the open minute; only then is
+//! the file closed. The next start goes on where this one ended: what it has stored already it recognizes by the ids.
 //!
 //! # Guarantees
 //! - A trade is in the journal before it is counted, and committed as soon as the transaction before is: what came meanwhile is the next
 //!   one. So `kill -9` loses what came during one transaction; the next start counts what is in the journal, and fetches the rest.
 //! - A trade that was received is written, or declared as a loss in the report of the stop. None is counted twice.
-//! - Numbers are exact: integers in units of the tick and the step size from the wire to the file. A sum that does not fit is an error,
-//!   not a wrong number.
+//! - Numbers are exact: integers in units of the tick and the step size from the wire to the file. A sum that does not fit is an error, not
+//!   a wrong number.
 //! - A disk that is full, or does not answer, loses nothing either: what is to be written is kept and tried again, the exchange is not read
 //!   meanwhile, and what it sent in vain is fetched by id. A stop that comes before there is room declares what it cannot write as a loss.
 //! - What is missing between two trades that were received is known by its ids, fetched by them over REST, and counted in the minute it
-//!   belongs to; so is what came in the minute of the first trade before it. What the exchange does not have either is a hole: marked, and not asked for again.
+//!   belongs to; so is what came in the minute of the first trade before it. What the exchange does not have either is a hole: marked, and
+//!   not asked for again.
 //! - An order book is the exchange's at the update it names, or it is not there: see [`book`]. One that missed a change is fetched anew,
 //!   alone, and holds up neither trades nor other books.
 //!
 //! # What it does not do yet
 //! A power cut may cost the last moments, which the next start fetches.
 //!
-//! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain`
-//! knows which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when
-//! the exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
-//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `books` keeps and stores order books, `feed` receives,
-//! [`table`] shows; [`config`] reads settings from a file.
+//! Modules in reading order. Pure: [`wire`] reads what the exchange sends, `scale` and `trade` hold its numbers as integers, `chain` knows
+//! which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when the
+//! exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
+//! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `books` keeps and stores order books, `clock` asks what time
+//! it is, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
 
 mod address;
 mod backoff;
@@ -32,6 +33,7 @@ pub mod book;
 mod books;
 mod budget;
 mod chain;
+mod clock;
 pub mod config;
 mod connects;
 mod count;
@@ -70,6 +72,7 @@ pub use self::{
 };
 use self::{
     books::{Books, Changes},
+    clock::{Clock, Offset},
     count::{Counter, Need},
     feed::Feed,
     pulse::Pulse,
@@ -150,6 +153,8 @@ pub struct Times {
     pub rejected: Duration,
     /// Before what is missing is asked for: it may only be late.
     pub patience: Duration,
+    /// Between two looks at the exchange's clock.
+    pub clock: Duration,
     /// After a connection was made, before the newest trades of a symbol are asked for of which nothing has come.
     pub quiet: Duration,
 }
@@ -176,6 +181,7 @@ impl Default for Times {
             rewrite: (Duration::from_millis(100), Duration::from_secs(5)),
             rejected: Duration::from_secs(600),
             patience: Duration::from_millis(200),
+            clock: Duration::from_secs(300),
             quiet: Duration::from_secs(2),
         }
     }
@@ -229,10 +235,12 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
     let checks = rest.is_some().then_some(checks);
 
     let (names, counted, telling) = (symbols.clone(), Arc::clone(&skipped), Arc::clone(&tell));
+    let offset = Offset::default();
+    let lag = Arc::clone(&offset);
     let aggregator = service.component("aggregator", store, async move |scope: Scope, (store, tracks)| {
         let (inputs, received) = mpsc::channel(CHANNEL);
         let (needs, needed) = watch::channel(tracks.iter().map(Need::of).collect());
-        let (order, done, pulse) = (Order::default(), Vec::new(), Pulse::new(&names));
+        let (order, done, pulse) = (Order::default(), Vec::new(), Pulse::new(&names, lag));
         let (symbols, skipped, tell) = (names, counted, telling);
         let counter = Counter { symbols, tracks, store, needs, skipped, order, done, pulse, tell };
         let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
@@ -248,6 +256,11 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
             let shared = (Arc::clone(&times), Arc::clone(&tell), Arc::clone(&skipped));
             books = Some(keep_books(service, store, symbols.clone(), depth, client(), shared));
         }
+        let clock = Clock { client: client(), offset, times: Arc::clone(&times), tell: Arc::clone(&tell) };
+        service.component("clock", (), async move |scope: Scope, ()| {
+            scope.spawn("ask", clock.run());
+            Ok(())
+        });
         let (symbols, tell, times, client) = (symbols.clone(), Arc::clone(&tell), Arc::clone(&times), client());
         service.component("refill", aggregator, async move |scope: Scope, (inputs, needs)| {
             let refill =

@@ -36,6 +36,10 @@ pub enum Progress {
     Unwritten(String, String),
     /// This file can be written again.
     Written(String),
+    /// What has to be added to this machine's clock to get that of the exchange, and how much that may be wrong, in milliseconds.
+    Clock(i64, i64),
+    /// This machine's clock is so wrong that a person should look after it: what has to be added to it, in milliseconds. Said once.
+    ClockOff(i64),
     /// The order book of this symbol is there and follows the exchange.
     DepthLive(String),
     /// The order book of this symbol was given up, and why; it is fetched anew. Nothing else is touched.
@@ -76,7 +80,7 @@ impl Progress {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Second(_) | Self::DepthStored(..) => Level::Debug,
+            Self::Second(_) | Self::Clock(..) | Self::DepthStored(..) => Level::Debug,
             Self::Connected
             | Self::Replacing(_)
             | Self::Filled(..)
@@ -89,6 +93,7 @@ impl Progress {
             | Self::Hole(..)
             | Self::Odd(_)
             | Self::Unfilled(..)
+            | Self::ClockOff(_)
             | Self::DepthLost(..)
             | Self::DepthUnfetched(..) => Level::Warning,
             Self::Unwritten(..) => Level::Error,
@@ -126,6 +131,14 @@ impl fmt::Display for Progress {
                 )
             }
             Self::Written(file) => write!(f, "{file} can be written again"),
+            Self::Clock(offset, within) => {
+                write!(f, "the exchange's clock is {offset} ms ahead of this machine's, give or take {within} ms")
+            }
+            Self::ClockOff(offset) => {
+                let wrong = if *offset < 0 { "ahead of" } else { "behind" };
+                let off = offset.unsigned_abs();
+                write!(f, "this machine's clock is {off} ms {wrong} that of the exchange: set it, or let it be set")
+            }
             Self::DepthLive(symbol) => write!(f, "{symbol}: the order book is there"),
             Self::DepthLost(symbol, why) => write!(f, "{symbol}: the order book is given up: {why}; fetching it anew"),
             Self::DepthUnfetched(symbol, error) => {

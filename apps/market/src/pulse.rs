@@ -1,9 +1,11 @@
 //! What the aggregator knows to tell once a second. It costs a trade two additions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
 
 use crate::{
     Progress,
+    clock::Offset,
+    rest::wall_ms,
     second::{Second, Standing},
     track::Track,
     trade::Trade,
@@ -21,13 +23,15 @@ pub(crate) struct Pulse {
     /// What was told of each symbol.
     told: Vec<Told>,
     begun: bool,
+    offset: Offset,
 }
 
 impl Pulse {
-    pub(crate) fn new(symbols: &[String]) -> Self {
+    /// `offset` is what is known of the exchange's clock.
+    pub(crate) fn new(symbols: &[String], offset: Offset) -> Self {
         let symbols: Vec<_> = symbols.iter().map(|symbol| (symbol.clone(), 0)).collect();
         let told = vec![Told::default(); symbols.len()];
-        Self { trades: 0, last_ms: None, lag_ms: None, heard: false, symbols, told, begun: false }
+        Self { trades: 0, last_ms: None, lag_ms: None, heard: false, symbols, told, begun: false, offset }
     }
 
     /// A trade was counted.
@@ -46,9 +50,8 @@ impl Pulse {
     #[inline]
     pub(crate) fn taken(&mut self) {
         if std::mem::take(&mut self.heard) {
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            let wall = i64::try_from(wall).unwrap_or(i64::MAX);
-            self.lag_ms = self.last_ms.map(|last| wall.saturating_sub(last));
+            let now = wall_ms().saturating_add(self.offset.load(Ordering::Relaxed));
+            self.lag_ms = self.last_ms.map(|last| now.saturating_sub(last));
         }
     }
 

@@ -16,7 +16,7 @@ fn second(mut told: Vec<Progress>) -> Second {
 #[test]
 fn a_second_says_what_was_counted_in_it_and_what_is_missing_now() {
     let names = ["AAAUSDT", "BBBUSDT"].map(str::to_owned);
-    let (mut pulse, mut tracks) = (Pulse::new(&names), [Track::new(), Track::new()]);
+    let (mut pulse, mut tracks) = (Pulse::new(&names, Offset::default()), [Track::new(), Track::new()]);
     assert_eq!(pulse.beat(&tracks), [], "no second has passed");
     let mut count = |pulse: &mut Pulse, trade: Trade| {
         tracks[0].take(&trade).unwrap();
@@ -39,8 +39,21 @@ fn a_second_says_what_was_counted_in_it_and_what_is_missing_now() {
 }
 
 #[test]
+fn the_lag_is_by_the_clock_of_the_exchange() {
+    let offset = Offset::default();
+    let mut pulse = Pulse::new(&["AAAUSDT".into()], Offset::clone(&offset));
+    offset.store(60_700 - wall_ms(), Ordering::Relaxed);
+
+    pulse.count(0, &trade(10, 1, 60_500, false));
+    pulse.taken();
+
+    let lag = pulse.lag_ms.unwrap();
+    assert!((200..5000).contains(&lag), "{lag}");
+}
+
+#[test]
 fn what_is_missing_is_told_once_and_again_when_it_was_fetched_or_cannot_be_had() {
-    let (mut pulse, mut track) = (Pulse::new(&["AAAUSDT".into()]), [Track::new()]);
+    let (mut pulse, mut track) = (Pulse::new(&["AAAUSDT".into()], Offset::default()), [Track::new()]);
     let mut count = |ids: &[(i64, bool)], listed: Option<(i64, i64)>| {
         for (id, refilled) in ids {
             let trade = trade(*id, 1, 60_000, *refilled);

@@ -11,7 +11,8 @@ pub struct Second {
     pub trades: i64,
     /// The exchange's time of the trade that the stream brought last in this run, in milliseconds since 1970; `None` before the first.
     pub last_ms: Option<i64>,
-    /// How much later by this machine's clock that trade was counted; below 0 where the clock is behind that of the exchange.
+    /// How much later that trade was counted, by the exchange's clock as far as it is [known](crate::Progress::Clock), otherwise by this
+    /// machine's; below 0 where that is behind.
     pub lag_ms: Option<i64>,
     /// One for each symbol, in order.
     pub symbols: Vec<Standing>,

@@ -22,6 +22,8 @@ pub(crate) fn progress(progress: &Progress) -> String {
         Progress::Odd(why) => ("odd", json!({ "why": why })),
         Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
         Progress::Written(file) => ("written", json!({ "file": file })),
+        Progress::Clock(offset_ms, within_ms) => ("clock", json!({ "offset_ms": offset_ms, "within_ms": within_ms })),
+        Progress::ClockOff(offset_ms) => ("clock_off", json!({ "offset_ms": offset_ms })),
         Progress::DepthLive(symbol) => ("depth_live", json!({ "symbol": symbol })),
         Progress::DepthLost(symbol, why) => ("depth_lost", json!({ "symbol": symbol, "why": why })),
         Progress::DepthUnfetched(symbol, error) => ("depth_unfetched", json!({ "symbol": symbol, "error": error })),

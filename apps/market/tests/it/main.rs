@@ -5,6 +5,7 @@
 )]
 
 mod books;
+mod clock;
 mod collect;
 /// What the program's own test of itself compares with.
 #[path = "../../src/cli/selftest/compare.rs"]
