@@ -18,11 +18,11 @@
 
 mod expand;
 mod read;
+mod redis;
 
-use std::{collections::BTreeSet, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use settings::Result;
-use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::{Address, wire::Decimal};
 
@@ -55,7 +55,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// Where Redis is, and what is kept of what it would drop.
+/// Where Redis is, and what is kept of what it would drop. Its address is also read from a text such as
+/// `redis://user:password@host:6379/0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redis {
@@ -65,6 +66,10 @@ pub struct Redis {
     pub port: u16,
     /// The number of the database.
     pub db: u32,
+    /// Who asks, where Redis knows users.
+    pub username: Option<String>,
+    /// Asked for by some.
+    pub password: Option<Password>,
     /// How long one command may take.
     pub timeout: Duration,
     /// How long connecting may take.
@@ -74,6 +79,10 @@ pub struct Redis {
     /// How many files it may hold; `None`: any number.
     pub max_storage_files: Option<u32>,
 }
+
+/// A password: `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
 
 /// Snapshots of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,32 +172,13 @@ impl Default for Redis {
             host: "localhost".to_owned(),
             port: 6379,
             db: 0,
+            username: None,
+            password: None,
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             storage_dir: "storage".into(),
             max_storage_files: None,
         }
-    }
-}
-
-impl FromStr for Redis {
-    type Err = String;
-
-    /// Reads an address such as `redis://127.0.0.1:6379/0`; port and database may be left out, and all else is as by default.
-    fn from_str(url: &str) -> std::result::Result<Self, String> {
-        let read = || {
-            let uri: Uri = url.parse().ok()?;
-            let (authority, db) = (uri.authority()?, uri.path().trim_start_matches('/'));
-            let redis = Self::default();
-            let (host, port) = (authority.host(), authority.port_u16());
-            // What is neither host nor port, such as a password, would be lost.
-            let whole = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-            let plain = uri.scheme_str() == Some("redis") && uri.query().is_none() && whole == authority.as_str();
-            let (port, db) = (port.unwrap_or(redis.port), if db.is_empty() { 0 } else { db.parse().ok()? });
-            let host = host.trim_matches(['[', ']']).to_owned();
-            (plain && port > 0 && !host.is_empty()).then_some(Self { host, port, db, ..redis })
-        };
-        read().ok_or_else(|| format!("address {url:?}: expected one such as redis://127.0.0.1:6379/0"))
     }
 }
 

@@ -42,6 +42,7 @@ mod minutes;
 mod net;
 mod progress;
 mod pulse;
+mod redis;
 mod refill;
 mod rest;
 mod scale;
@@ -65,6 +66,7 @@ pub use self::{
     minutes::Level,
     net::{Connect, Connection, internet, tcp},
     progress::{Progress, Saved, Tell},
+    redis::{RedisProgress, Sink},
     scale::decimal,
     second::{Second, Standing},
     store::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary},
@@ -103,6 +105,8 @@ pub struct Config {
     pub symbols: BTreeSet<String>,
     /// The SQLite file; made where there is none, in a folder that exists.
     pub db: PathBuf,
+    /// What goes to Redis; `None`: nothing.
+    pub redis: Option<Sink>,
     /// Where progress goes.
     pub tell: Tell,
     /// The file grows no larger than this, less its log of some megabytes; then it is as if the disk were full. `None`: as large as it gets.
@@ -122,6 +126,7 @@ impl Config {
             connect: tcp(),
             symbols,
             db: db.into(),
+            redis: None,
             tell: Arc::new(drop),
             most_bytes: None,
             times: Times::default(),
@@ -157,6 +162,12 @@ pub struct Times {
     pub clock: Duration,
     /// After a connection was made, before the newest trades of a symbol are asked for of which nothing has come.
     pub quiet: Duration,
+    /// The first pause before Redis is tried again, and the longest.
+    pub redis_retry: (Duration, Duration),
+    /// How often Redis is looked at although nothing has changed: it may have lost what it had.
+    pub redis_look: Duration,
+    /// How long a stop may wait for Redis.
+    pub redis_stop: Duration,
 }
 
 impl Times {
@@ -183,6 +194,9 @@ impl Default for Times {
             patience: Duration::from_millis(200),
             clock: Duration::from_secs(300),
             quiet: Duration::from_secs(2),
+            redis_retry: (Duration::from_millis(100), Duration::from_secs(10)),
+            redis_look: Duration::from_secs(1),
+            redis_stop: Duration::from_secs(2),
         }
     }
 }
@@ -202,7 +216,11 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 pub fn service(service: &mut Service, config: Config) {
     let skipped = Arc::new(Skipped::default());
     let store = keep(service, &config, &skipped);
+    let changed = store.changing.subscribe();
     let store = service.component("store", (), async move |scope, ()| store.start(&scope).await);
+    if let Some(sink) = config.redis.clone() {
+        redis::component(service, store, sink, &config, changed);
+    }
     collect(service, store, config, skipped);
 }
 
@@ -220,6 +238,7 @@ fn keep(service: &mut Service, config: &Config, skipped: &Arc<Skipped>) -> Store
         tell: Arc::clone(&config.tell),
         skipped: Arc::clone(skipped),
         leaving,
+        changing: watch::Sender::new(()),
     }
 }
 
@@ -228,7 +247,7 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let Config { ws, rest, depth, connect, symbols, tell, times, db: _, most_bytes: _ } = config;
+    let Config { ws, rest, depth, connect, symbols, tell, times, db: _, redis, most_bytes: _ } = config;
     let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
     let (connected, connections) = watch::channel(0);
     let (checks, to_check) = mpsc::channel(symbols.len().max(1));
@@ -247,7 +266,6 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         scope.on_stop(async move |_| task.await?.finish().await);
         Ok((inputs, needed))
     });
-
     let mut books = None;
     if let Some(rest) = rest {
         let allowance = Allowance::new();
@@ -269,6 +287,12 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
             scope.spawn("fetch", refill.run(scope.clone()));
             Ok(())
         });
+    }
+
+    if redis.is_some() {
+        // What these write at the end has to go there too.
+        service.options(aggregator).after(redis::COMPONENT);
+        books.map(|books| service.options(books).after(redis::COMPONENT));
     }
 
     let feed = move |scope: &Scope, inputs, changes| {

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     config::Level,
+    redis::RedisProgress,
     second::Second,
     store::Summary,
     table::{count, line},
@@ -53,6 +54,8 @@ pub enum Progress {
     Minute(Summary),
     /// A second has passed: how everything stands.
     Second(Second),
+    /// What becomes of Redis.
+    Redis(RedisProgress),
     /// Everything is on disk and the file is closed.
     Saved(Saved),
 }
@@ -97,6 +100,7 @@ impl Progress {
             | Self::DepthLost(..)
             | Self::DepthUnfetched(..) => Level::Warning,
             Self::Unwritten(..) => Level::Error,
+            Self::Redis(redis) => redis.level(),
         }
     }
 }
@@ -150,6 +154,7 @@ impl fmt::Display for Progress {
             }
             Self::Minute(minute) => f.write_str(&line(minute)),
             Self::Second(second) => second.fmt(f),
+            Self::Redis(redis) => redis.fmt(f),
             Self::Saved(saved) => saved.fmt(f),
         }
     }

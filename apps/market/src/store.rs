@@ -7,6 +7,7 @@
 //! What cannot be written because the disk is full, does not answer, or somebody else holds the file, is kept and tried again. Meanwhile
 //! nothing is taken: the channels fill, and the exchange is not read. What it sends in vain is fetched later, by id.
 
+mod changes;
 mod database;
 mod depth;
 mod read;
@@ -25,6 +26,7 @@ use tokio::{
     time,
 };
 
+pub(crate) use self::changes::{Changed, Changes, Since, Snapshot};
 pub(crate) use self::depth::DepthRow;
 pub use self::read::{Collected, FileStatus, Footprint, Missing, Reader, State, StoredDepth, Summary};
 use self::{database::Database, trouble::Trouble};
@@ -65,6 +67,9 @@ pub(crate) enum Message {
 
 type Answer<T> = oneshot::Sender<Result<T>>;
 
+/// Sent to when something has changed in the file that others read: minutes, or snapshots of the book.
+pub(crate) type Changing = watch::Sender<()>;
+
 /// The way to the task that writes.
 #[derive(Clone)]
 pub(crate) struct Writer(pub(crate) mpsc::Sender<Message>);
@@ -83,12 +88,13 @@ pub(crate) struct Store {
     pub(crate) skipped: Arc<Skipped>,
     /// Becomes true when the service begins to stop: then what cannot be written is not tried for ever.
     pub(crate) leaving: watch::Receiver<bool>,
+    pub(crate) changing: Changing,
 }
 
 impl Store {
     /// Opens the file and starts the task; also says where each symbol stands.
     pub(crate) async fn start(self, scope: &Scope) -> Result<(Writer, Vec<Track>)> {
-        let Self { path, symbols, most_bytes, rewrite, tell, skipped, leaving } = self;
+        let Self { path, symbols, most_bytes, rewrite, tell, skipped, leaving, changing } = self;
         // The error of the file is that of the start, not of a task.
         let open =
             async { scope.spawn_blocking("open", move |_| Ok(Database::open(&path, &symbols, most_bytes))).await? };
@@ -112,9 +118,13 @@ impl Store {
                 match message {
                     Message::Write(order, answer) => {
                         let (account, tell) = (task.scope.clone(), Arc::clone(&task.tell));
+                        let has_changes = !order.flushes.is_empty();
                         let write = move |database: &mut Database| database.write(&order, &account, &tell);
                         let written;
                         (written, database) = task.persist("transaction", database, write).await?;
+                        if has_changes && written.is_ok() {
+                            changing.send_replace(());
+                        }
                         let _ = answer.send(written);
                     }
                     Message::Minute(symbol, begin_ms, answer) => {
@@ -127,6 +137,9 @@ impl Store {
                         let put = move |database: &mut Database| database.put_depth(&row);
                         let written;
                         (written, database) = task.persist("depth", database, put).await?;
+                        if written.is_ok() {
+                            changing.send_replace(());
+                        }
                         let _ = answer.send(written);
                     }
                 }

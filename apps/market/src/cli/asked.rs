@@ -54,9 +54,9 @@ impl Asked {
                         `binance.symbol`"
                 .to_owned());
         }
-        if let Some(Redis { host, port, db, .. }) = matches.get_one::<Redis>("redis") {
+        if let Some(Redis { host, port, db, username, password, .. }) = matches.get_one::<Redis>("redis").cloned() {
             let redis = settings.redis.get_or_insert_default();
-            (redis.host, redis.port, redis.db) = (host.clone(), *port, *db);
+            (redis.host, redis.port, redis.db, redis.username, redis.password) = (host, port, db, username, password);
         }
         Ok(Self {
             ws,

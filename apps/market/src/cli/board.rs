@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use market::{Progress, Second, table::count};
+use market::{Progress, RedisProgress, Second, table::count};
 
 /// Over so many seconds is the rate: one alone jumps.
 const SECONDS: usize = 5;
@@ -63,6 +63,13 @@ impl Board {
             Progress::Written(file) => {
                 self.troubles.remove(file);
             }
+            Progress::Redis(redis) => match redis {
+                RedisProgress::Away(error) => drop(self.troubles.insert("Redis".into(), format!("Redis: {error}"))),
+                RedisProgress::Unkept(error) => drop(self.troubles.insert("storage".into(), error.clone())),
+                RedisProgress::Kept => drop(self.troubles.remove("storage")),
+                RedisProgress::CaughtUp(_) => drop(self.troubles.remove("Redis")),
+                _ => {}
+            },
             Progress::Second(second) => {
                 if second.trades > 0 {
                     self.traded = Some(now);

@@ -38,6 +38,10 @@ fn the_line_says_how_things_stand() {
     assert!(board.line(200, begin + 20 * S).ends_with(" | cannot write to m.db: the disk is full"));
     board.take(&Progress::Written("m.db".into()), begin + 20 * S);
     assert!(!board.line(200, begin + 20 * S).contains("m.db"));
+    board.take(&Progress::Redis(RedisProgress::Away("cannot connect: refused".into())), begin + 20 * S);
+    assert!(board.line(200, begin + 20 * S).ends_with(" | Redis: cannot connect: refused"));
+    board.take(&Progress::Redis(RedisProgress::CaughtUp(7)), begin + 20 * S);
+    assert!(!board.line(200, begin + 20 * S).contains("Redis"));
     board.silence();
     assert_eq!(board.line(200, begin), "");
 }

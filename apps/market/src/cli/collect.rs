@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
-use market::{Config, Times, internet, service};
+use market::{Config, Sink, Times, internet, service};
 use softstop::{Result, Service};
 
 use super::{asked::Asked, complain, console::Console, refuse};
@@ -26,6 +26,9 @@ fn build(s: &mut Service, asked: Asked) -> Result {
     let times = Times::default();
     let times = Times { request: settings.timeout.unwrap_or(times.request), ..times };
     let tell = Arc::new(move |progress| console.tell(&progress));
-    service(s, Config { rest, depth, connect, tell, times, ..Config::new(ws, symbols, db) });
+    // What is named after the number of levels has as many.
+    let levels = depth.unwrap_or(settings.depth).limit;
+    let redis = Sink::of(&settings).map(|sink| Sink { depth_limit: levels, ..sink });
+    service(s, Config { rest, depth, redis, connect, tell, times, ..Config::new(ws, symbols, db) });
     Ok(settings.shutdown.apply(s)?)
 }

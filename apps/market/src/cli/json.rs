@@ -1,7 +1,7 @@
 //! What happens as JSON, one object a line. Every object has `v`, the version of these fields, `t`, when it was written, and `event`;
 //! within a version fields and events are added, never changed or taken away. The book has the table.
 
-use market::{Level, Progress, Saved, Second, Standing, Summary, decimal, utc::iso};
+use market::{Level, Progress, RedisProgress, Saved, Second, Standing, Summary, decimal, utc::iso};
 use serde_json::{Map, Value, json};
 
 use super::now_ms;
@@ -32,6 +32,7 @@ pub(crate) fn progress(progress: &Progress) -> String {
         }
         Progress::Minute(summary) => ("minute", minute(summary)),
         Progress::Second(told) => ("second", second(told)),
+        Progress::Redis(told) => ("redis", redis(told)),
         Progress::Saved(told) => ("saved", saved(told)),
         other => ("other", json!({ "text": other.to_string() })),
     };
@@ -99,6 +100,18 @@ fn second(second: &Second) -> Value {
         "lag_ms": lag_ms,
         "symbols": symbols.iter().map(symbol).collect::<Vec<_>>(),
     })
+}
+
+fn redis(redis: &RedisProgress) -> Value {
+    match redis {
+        RedisProgress::Connected(to) => json!({ "state": "connected", "to": to }),
+        RedisProgress::Away(error) => json!({ "state": "away", "error": error }),
+        RedisProgress::CaughtUp(minutes) => json!({ "state": "caught_up", "minutes": minutes }),
+        RedisProgress::Behind(minutes) => json!({ "state": "behind", "minutes": minutes }),
+        RedisProgress::Unkept(error) => json!({ "state": "unkept", "error": error }),
+        RedisProgress::Kept => json!({ "state": "kept" }),
+        other => json!({ "state": "other", "text": other.to_string() }),
+    }
 }
 
 fn saved(saved: &Saved) -> Value {

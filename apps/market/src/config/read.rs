@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use settings::{At, Fields, Node, Result, Value};
 
-use super::{Level, Logging, Redis, Settings, expand::OF_OTHERS};
+use super::{Level, Logging, Password, Redis, Settings, expand::OF_OTHERS};
 use crate::{Address, Scheme, symbol, wire::Decimal};
 
 const SECTION: &str = "a section of keys with values";
@@ -106,6 +106,8 @@ fn redis(to: &mut Settings, at: &At<'_>) -> Result<()> {
     fields.set("socket_timeout", &mut redis.timeout, seconds)?;
     fields.set("socket_connect_timeout", &mut redis.connect_timeout, seconds)?;
     fields.set("storage_dir", &mut redis.storage_dir, |at| at.text("a folder").map(Into::into))?;
+    redis.username = fields.option("username", |at| at.text("a name").map(str::to_owned))?;
+    redis.password = fields.option("password", |at| at.text("a password").map(Password::new))?;
     redis.max_storage_files = fields.option("max_storage_files", |at| whole(at, 1, u32::MAX))?;
     no_effect(to, &mut fields, "decode_responses", "what is stored is the same either way");
     name_unknown(to, &fields);

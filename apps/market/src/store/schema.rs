@@ -12,6 +12,7 @@ pub(crate) const VERSION: i64 = 3;
 ///
 /// - `symbols`: where the chain of each begins and ends, and the last aggregate that `minutes` and `levels` have counted; what stands in
 ///   `trades` behind it is counted by the next start.
+/// - `file` (in [`IDENTITY`]): a name that tells this file from every other, and the last revision that was given to a minute.
 /// - `trades`: the journal.
 /// - `gaps`: single trades that are missing; `from_id` to `to_id` are the aggregates the exchange was not asked for yet.
 /// - `minutes` and `levels`: prices and volumes are whole numbers of 10⁻ᵖˡᵃᶜᵉˢ, as the minute says. `revision` rises with every change of
@@ -70,6 +71,12 @@ CREATE TABLE depth (
     quantity_places INTEGER NOT NULL, bids TEXT NOT NULL, asks TEXT NOT NULL, PRIMARY KEY (symbol, time_ms)) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 3;";
 
+/// What a file says of itself; the last revision is kept apart from the minutes, which may be dropped.
+const IDENTITY: &str = "
+CREATE TABLE IF NOT EXISTS file (id TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
+INSERT INTO file SELECT lower(hex(randomblob(16))), 0 WHERE NOT EXISTS (SELECT 1 FROM file);
+UPDATE file SET revision = (SELECT max(revision) FROM minutes) WHERE revision < (SELECT max(revision) FROM minutes);";
+
 /// What a reader finds where a `market collect` was killed in its first moment, or is in it.
 const EMPTY: i64 = -1;
 
@@ -93,6 +100,7 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
             file.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
             // What is committed survives the death of the process; a power cut may cost the last moment, never the file.
             file.pragma_update(None, "synchronous", "NORMAL")?;
+            file.execute_batch(&format!("BEGIN IMMEDIATE; {IDENTITY} COMMIT;"))?;
         }
         Ok((file, if tables == 0 && !writes { EMPTY } else { version }))
     };

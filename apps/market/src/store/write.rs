@@ -29,7 +29,7 @@ ON CONFLICT DO UPDATE SET first_id = excluded.first_id, last_id = excluded.last_
 /// Says of a minute how much of it is there: ?1 its symbol, ?2 its beginning, ?3 the symbol's number.
 const SETTLE: &str = "
 UPDATE minutes SET
-    revision = 1 + (SELECT coalesce(max(revision), 0) FROM minutes),
+    revision = (SELECT revision FROM file),
     stored = s.stored, expected = s.stored + misplaced + s.missing,
     state = CASE
         WHEN begin_ms >= s.newest_ms OR (minutes.first_id <= s.begin AND begun < 2) OR NOT begun OR misplaced > 0 OR s.open THEN 'partial'
@@ -181,7 +181,9 @@ impl Writing {
         settle.sort_unstable();
         settle.dedup();
         let mut say = self.file.prepare_cached(SETTLE)?;
+        let mut count = self.file.prepare_cached("UPDATE file SET revision = revision + 1")?;
         for begin_ms in settle {
+            count.execute([])?;
             say.execute((name, begin_ms, number))?;
         }
         Ok(())

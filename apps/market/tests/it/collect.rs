@@ -161,7 +161,11 @@ async fn wrong_settings_are_named_by_key_and_value_before_anything_starts() {
         (format!("{symbol}shutdown: {{components: {{nobody: {{save: 1}}}}}}"), "", "`nobody`".into()),
         ("binance: {}".to_owned(), "", "name a symbol, such as --symbol BTCUSDT".into()),
         (symbol.to_owned(), "--ca=missing.pem", "cannot trust the certificates of missing.pem".into()),
-        (symbol.to_owned(), "--redis=127.0.0.1:6379", "such as redis://127.0.0.1:6379/0".into()),
+        (
+            symbol.to_owned(),
+            "--redis=127.0.0.1:6379",
+            "expected redis://host:6379/0 or redis://user:password@host:6379/0".into(),
+        ),
         (symbol.to_owned(), "--exchange=kraken", "[possible values: binance]".into()),
         (symbol.to_owned(), "--depth=5001", "5001 is not in 0..=5000".into()),
     ] {

@@ -16,6 +16,7 @@ mod first;
 mod full;
 mod memory;
 mod process;
+mod redis;
 mod refill;
 #[path = "../../src/cli/selftest/rig.rs"]
 mod rig;
