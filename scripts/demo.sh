@@ -26,11 +26,11 @@ trap 'true' INT TERM
 for _ in $(seq 100); do
     address=$(grep -om1 'ws://[^ ]*' "$folder/exchange" || true)
     rest=$(grep -om1 'http://[^ ]*' "$folder/exchange" || true)
-    [[ -n $rest ]] && break
+    [[ -n $address && -n $rest ]] && break
     kill -0 "$exchange" 2>/dev/null || { cat "$folder/exchange.log" >&2; exit 1; }
     sleep 0.1
 done
-[[ -n $rest ]] || { echo "the exchange did not start within 10 s" >&2; exit 1; }
+[[ -n $address && -n $rest ]] || { echo "the exchange did not start within 10 s" >&2; exit 1; }
 
 saved_minutes() { "$bin/market" minutes --db "$folder/market.db" --last 20 2>/dev/null; }
 
