@@ -189,6 +189,20 @@ impl Chain {
         self.touch((missing.0 - 1, missing.1));
     }
 
+    /// Forgets what is missing before this single trade, unless it reaches up to it; says how many trades could still be fetched of that.
+    pub(crate) fn forget(&mut self, before: i64) -> i64 {
+        let end = self.gaps.partition_point(|gap| gap.ids.1 < before - 1);
+        let forgotten: Vec<Gap> = self.gaps.drain(..end).collect();
+        if let (Some(first), Some(last)) = (forgotten.first(), forgotten.last()) {
+            self.touch((first.ids.0, last.ids.1));
+        }
+        forgotten.iter().filter(|gap| !gap.hole).map(Gap::trades).sum()
+    }
+
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
     pub(crate) fn has_changes(&self) -> bool {
         self.changed.is_some()
     }

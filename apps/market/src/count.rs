@@ -12,8 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    Tell,
+    Progress, Tell,
     chain::Link,
+    keep,
     minutes::TooLarge,
     pulse::Pulse,
     scale::decimal,
@@ -83,6 +84,10 @@ pub(crate) struct Counter {
     pub(crate) done: Vec<oneshot::Sender<()>>,
     pub(crate) pulse: Pulse,
     pub(crate) tell: Tell,
+    /// See [`Config::keep`](crate::Config::keep).
+    pub(crate) keep: Option<Duration>,
+    /// The beginning of the first minute that is kept.
+    pub(crate) floor: i64,
 }
 
 impl Counter {
@@ -94,6 +99,7 @@ impl Counter {
             // The second first: trades that never end must not keep it from coming.
             tokio::select! { biased;
                 _ = every.tick() => {
+                    self.age().await?;
                     self.flush(|_| true);
                     self.pulse.beat(&self.tracks).into_iter().for_each(|progress| (self.tell)(progress));
                 }
@@ -131,6 +137,30 @@ impl Counter {
     pub(crate) async fn finish(mut self) -> Result {
         self.flush(|_| true);
         self.store.write(self.order).await
+    }
+
+    /// What is too old now is not kept from now on: the store drops it, and nothing of it is fetched any more.
+    async fn age(&mut self) -> Result {
+        let newest = self.tracks.iter().filter_map(Track::newest).max();
+        let Some((keep, newest)) = self.keep.zip(newest) else { return Ok(()) };
+        let floor = keep::floor(newest, keep);
+        if floor <= self.floor {
+            return Ok(());
+        }
+        (self.floor, self.order.floor) = (floor, Some(floor));
+        for (symbol, track) in self.tracks.iter_mut().enumerate() {
+            track.keep_from(floor);
+            if !track.chain.has_gaps() {
+                continue;
+            }
+            // Without a minute that is kept, the next trade will say where it begins.
+            let Some(first) = self.store.first_kept(symbol, floor).await? else { continue };
+            let given_up = track.forget(first);
+            if given_up > 0 {
+                (self.tell)(Progress::GivenUp(self.symbols[symbol].clone(), given_up));
+            }
+        }
+        Ok(())
     }
 
     async fn take(&mut self, input: Input) -> Result {

@@ -38,6 +38,7 @@ pub mod config;
 mod connects;
 mod count;
 mod feed;
+pub mod keep;
 mod minutes;
 mod net;
 mod progress;
@@ -111,6 +112,8 @@ pub struct Config {
     pub tell: Tell,
     /// The file grows no larger than this, less its log of some megabytes; then it is as if the disk were full. `None`: as large as it gets.
     pub most_bytes: Option<u64>,
+    /// What is older than the newest minute by this, at least five minutes, is dropped; `None`: nothing is. See [`keep::parse`].
+    pub keep: Option<Duration>,
     /// How long things may take: the default, or what a test puts in its place.
     pub times: Times,
 }
@@ -129,6 +132,7 @@ impl Config {
             redis: None,
             tell: Arc::new(drop),
             most_bytes: None,
+            keep: None,
             times: Times::default(),
         }
     }
@@ -215,7 +219,7 @@ pub fn symbol(typed: &str) -> Result<String, String> {
 /// Adds the collector to a service.
 pub fn service(service: &mut Service, config: Config) {
     let skipped = Arc::new(Skipped::default());
-    let store = keep(service, &config, &skipped);
+    let store = store(service, &config, &skipped);
     let changed = store.changing.subscribe();
     let store = service.component("store", (), async move |scope, ()| store.start(&scope).await);
     if let Some(sink) = config.redis.clone() {
@@ -225,7 +229,7 @@ pub fn service(service: &mut Service, config: Config) {
 }
 
 /// The store, not started yet.
-fn keep(service: &mut Service, config: &Config, skipped: &Arc<Skipped>) -> Store {
+fn store(service: &mut Service, config: &Config, skipped: &Arc<Skipped>) -> Store {
     let (leave, leaving) = watch::channel(false);
     service.before_stop(move |_| {
         leave.send_replace(true);
@@ -247,7 +251,7 @@ type Stored = (Writer, Vec<Track>);
 
 /// All that comes before the store.
 fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: Arc<Skipped>) {
-    let Config { ws, rest, depth, connect, symbols, tell, times, db: _, redis, most_bytes: _ } = config;
+    let Config { ws, rest, depth, connect, symbols, tell, times, keep, db: _, redis, most_bytes: _ } = config;
     let (symbols, times): (Vec<String>, _) = (symbols.into_iter().collect(), Arc::new(times));
     let (connected, connections) = watch::channel(0);
     let (checks, to_check) = mpsc::channel(symbols.len().max(1));
@@ -261,7 +265,8 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         let (needs, needed) = watch::channel(tracks.iter().map(Need::of).collect());
         let (order, done, pulse) = (Order::default(), Vec::new(), Pulse::new(&names, lag));
         let (symbols, skipped, tell) = (names, counted, telling);
-        let counter = Counter { symbols, tracks, store, needs, skipped, order, done, pulse, tell };
+        let floor = i64::MIN;
+        let counter = Counter { symbols, tracks, store, needs, skipped, order, done, pulse, tell, keep, floor };
         let task = scope.spawn_with("count", async move |scope| counter.run(&scope, received).await);
         scope.on_stop(async move |_| task.await?.finish().await);
         Ok((inputs, needed))

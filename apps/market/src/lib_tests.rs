@@ -73,7 +73,7 @@ fn a_trade_that_is_acknowledged_before_it_is_stored_is_found_by_a_sweep() {
             ..Config::new("ws://memory".parse()?, symbols, &db)
         };
         let skipped = Arc::<Skipped>::default();
-        let store = keep(service, &config, &skipped);
+        let store = super::store(service, &config, &skipped);
         let store = service.component("store", (), async move |scope, ()| store.start(&scope).await);
         let store = acknowledges_first(service, store);
         collect(service, store, config, skipped);

@@ -50,6 +50,8 @@ pub enum Progress {
     /// The order book of this symbol is on disk: when its last change was sent, by the exchange's clock in milliseconds since 1970, and
     /// how many bids and asks.
     DepthStored(String, i64, (usize, usize)),
+    /// So many trades of this symbol are missing and older than what is kept: they are not fetched any more.
+    GivenUp(String, i64),
     /// A minute is over and on disk.
     Minute(Summary),
     /// A second has passed: how everything stands.
@@ -95,6 +97,7 @@ impl Progress {
             | Self::Missing(..)
             | Self::Hole(..)
             | Self::Odd(_)
+            | Self::GivenUp(..)
             | Self::Unfilled(..)
             | Self::ClockOff(_)
             | Self::DepthLost(..)
@@ -151,6 +154,13 @@ impl fmt::Display for Progress {
             Self::DepthStored(symbol, _, (bids, asks)) => {
                 let (bids, asks) = (count(*bids as u64, "bid"), count(*asks as u64, "ask"));
                 write!(f, "{symbol}: stored the order book, {bids} and {asks}")
+            }
+            Self::GivenUp(symbol, trades) => {
+                write!(
+                    f,
+                    "{symbol}: {} missing are older than what is kept; not fetched any more",
+                    count(*trades, "trade")
+                )
             }
             Self::Minute(minute) => f.write_str(&line(minute)),
             Self::Second(second) => second.fmt(f),

@@ -12,18 +12,20 @@ mod database;
 mod depth;
 mod read;
 mod schema;
+mod shed;
 mod trouble;
 mod write;
 
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use softstop::{Held, Result, Scope};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time,
+    time::{self, Instant},
 };
 
 pub(crate) use self::changes::{Changed, Changes, Since, Snapshot};
@@ -47,11 +49,13 @@ pub(crate) struct Order {
     /// Aggregates that came and were known already, or cannot be counted.
     pub(crate) known: u64,
     pub(crate) flushes: Vec<(usize, Flush)>,
+    /// What begins before is not kept any more.
+    pub(crate) floor: Option<i64>,
 }
 
 impl Order {
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.known == 0 && self.flushes.is_empty()
+        self.rows.is_empty() && self.known == 0 && self.flushes.is_empty() && self.floor.is_none()
     }
 }
 
@@ -61,6 +65,8 @@ pub(crate) enum Message {
     Write(Order, Answer<()>),
     /// A minute as it stands in the file.
     Minute(usize, i64, Answer<Option<Minute>>),
+    /// The first single trade of a symbol in a minute that begins then or later.
+    FirstKept(usize, i64, Answer<Option<i64>>),
     /// An order book; answered when it is on disk.
     Depth(DepthRow, Answer<()>),
 }
@@ -75,6 +81,9 @@ pub(crate) type Changing = watch::Sender<()>;
 pub(crate) struct Writer(pub(crate) mpsc::Sender<Message>);
 
 const ENDED: &str = "the writer of the database has ended";
+/// A little of what is too old goes no more often than this, and is then left alone for so many times as long as it took.
+const SHED_EVERY: Duration = Duration::from_millis(20);
+const SHED_PAUSE: u32 = 4;
 
 /// What the component of the file is made of.
 pub(crate) struct Store {
@@ -114,7 +123,23 @@ impl Store {
         let (orders, mut received) = mpsc::channel::<Message>(1);
         scope.spawn_with("write", async move |scope| {
             let mut task = Task { scope, tell, rewrite, leaving };
-            while let Some(message) = task.scope.until_draining(received.recv()).await.flatten() {
+            let mut next_shed = Instant::now();
+            loop {
+                let next = if database.is_aged() {
+                    tokio::select! { biased;
+                        message = task.scope.until_draining(received.recv()) => message.flatten(),
+                        // Between two transactions, however close they follow each other.
+                        () = time::sleep_until(next_shed) => {
+                            let began = Instant::now();
+                            database = task.shed(database).await?;
+                            next_shed = Instant::now() + (began.elapsed() * SHED_PAUSE).max(SHED_EVERY);
+                            continue;
+                        }
+                    }
+                } else {
+                    task.scope.until_draining(received.recv()).await.flatten()
+                };
+                let Some(message) = next else { return Ok(()) };
                 match message {
                     Message::Write(order, answer) => {
                         let (account, tell) = (task.scope.clone(), Arc::clone(&task.tell));
@@ -133,6 +158,12 @@ impl Store {
                         (minute, database) = task.persist("read", database, read).await?;
                         let _ = answer.send(minute);
                     }
+                    Message::FirstKept(symbol, floor, answer) => {
+                        let read = move |database: &mut Database| database.first_kept(symbol, floor);
+                        let first;
+                        (first, database) = task.persist("read", database, read).await?;
+                        let _ = answer.send(first);
+                    }
                     Message::Depth(row, answer) => {
                         let put = move |database: &mut Database| database.put_depth(&row);
                         let written;
@@ -144,7 +175,6 @@ impl Store {
                     }
                 }
             }
-            Ok(())
         });
         Ok((Writer(orders), tracks))
     }
@@ -159,6 +189,22 @@ struct Task {
 }
 
 impl Task {
+    /// Drops a little of what is too old. Where that does not work now, it will later.
+    async fn shed(&self, mut database: Held<Database>) -> Result<Held<Database>> {
+        let shed;
+        (shed, database) = self.scope.spawn_blocking("retention", move |_| Ok((database.shed(), database))).await?;
+        match shed {
+            Ok(shed) => {
+                for (symbol, trades) in shed.given_up {
+                    (self.tell)(Progress::GivenUp(symbol, trades));
+                }
+            }
+            Err(Trouble::Passing(_)) => {}
+            Err(trouble) => return Err(trouble.of(&database.name())),
+        }
+        Ok(database)
+    }
+
     /// Does a job on the file: again and again where what is in the way may go away, and once more when the service begins to stop.
     async fn persist<T: Send + 'static>(
         &mut self,
@@ -210,6 +256,13 @@ impl Writer {
     pub(crate) async fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Message::Minute(symbol, begin_ms, answer)).await.map_err(|_| ENDED)?;
+        answered.await.map_err(|_| ENDED)?
+    }
+
+    /// The first single trade of a symbol in a minute that begins then or later.
+    pub(crate) async fn first_kept(&self, symbol: usize, floor_ms: i64) -> Result<Option<i64>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Message::FirstKept(symbol, floor_ms, answer)).await.map_err(|_| ENDED)?;
         answered.await.map_err(|_| ENDED)?
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Track {
     head: Option<i64>,
     /// The same since it is known, until it is written.
     begun: Option<i64>,
+    /// What begins before is not kept.
+    floor: i64,
     /// The finest seen, or said by the exchange: the one in which new trades are counted.
     scale: Scale,
 }
@@ -46,6 +48,8 @@ pub(crate) struct Flush {
     pub(crate) over: Vec<i64>,
     /// The minute in which collecting began, where it is known now what came before in it.
     pub(crate) begun: Option<i64>,
+    /// What begins before is not kept.
+    pub(crate) floor: i64,
 }
 
 impl Track {
@@ -67,6 +71,7 @@ impl Track {
             moved: false,
             head: None,
             begun: None,
+            floor: i64::MIN,
             scale: Scale { price: 0, quantity: 0 },
         }
     }
@@ -88,6 +93,9 @@ impl Track {
     #[inline]
     pub(crate) fn wants(&self, trade: &Trade) -> Option<i64> {
         let begin = begin_of(trade.time_ms);
+        if begin < self.floor {
+            return None;
+        }
         let unknown = self.newest.is_some_and(|newest| begin <= newest) && !self.minutes.contains_key(&begin);
         (unknown && matches!(self.chain.link(trade.ids), Link::New | Link::Late)).then_some(begin)
     }
@@ -105,6 +113,12 @@ impl Track {
             return Ok(link);
         }
         let begin = begin_of(trade.time_ms);
+        if begin < self.floor {
+            // It is not missing any more, and that is all.
+            self.chain.take(trade.ids);
+            self.behind = true;
+            return Ok(Link::Known);
+        }
         self.minutes.entry(begin).or_insert_with(|| Minute::new(trade)).add(trade)?;
         if self.chain.ends().is_none() {
             self.head = Some(begin);
@@ -118,6 +132,25 @@ impl Track {
             self.over.push(newest);
         }
         Ok(link)
+    }
+
+    /// The beginning of the latest minute begun.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// What begins before is not kept from now on.
+    pub(crate) fn keep_from(&mut self, floor: i64) {
+        self.floor = floor;
+        self.minutes.retain(|begin, _| *begin >= floor);
+        self.head = self.head.filter(|head| *head >= floor);
+    }
+
+    /// What is missing before this single trade, the first one that is kept, is not missed any more; says how many trades that are.
+    pub(crate) fn forget(&mut self, before: i64) -> i64 {
+        let given_up = self.chain.forget(before);
+        self.behind |= self.chain.has_changes();
+        given_up
     }
 
     /// The beginning of the open minute, and the single trades in it as far as they are held here.
@@ -174,6 +207,7 @@ impl Track {
             minutes,
             over: std::mem::take(&mut self.over),
             begun: self.begun.take(),
+            floor: self.floor,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, arg, value_parser};
-use market::{Address, config::Redis, symbol};
+use market::{Address, config::Redis, keep, symbol};
 
 use super::selftest;
 
@@ -24,6 +24,8 @@ pub(crate) fn command() -> Command {
             db("The SQLite file; made where there is none").required(false).default_value("market.db"),
             arg!(--redis <URL> "Write the lists and snapshots of the collector that this one replaces to this Redis, such as redis://127.0.0.1:6379/0")
                 .value_parser(value_parser!(Redis)),
+            arg!(--keep <TIME> "Drop what is older, such as 30d, 12h or 90m; without it everything is kept")
+                .value_parser(keep::parse),
             arg!(--ca <FILE> "Trust the certificates in this PEM file as well").value_parser(value_parser!(PathBuf)),
             arg!(--json "Print everything that happens as JSON, one object a line"),
         ]);

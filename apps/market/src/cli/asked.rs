@@ -1,6 +1,6 @@
 //! What is to be collected: what a flag says, else what the file says, else Binance.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use clap::ArgMatches;
 use market::{
@@ -20,6 +20,8 @@ pub(crate) struct Asked {
     pub(crate) symbols: BTreeSet<String>,
     pub(crate) db: PathBuf,
     pub(crate) ca: Option<PathBuf>,
+    /// How long what was collected is kept; `None`: for ever.
+    pub(crate) keep: Option<Duration>,
     pub(crate) json: bool,
     /// The rest of the file; where there is none, its defaults.
     pub(crate) settings: Settings,
@@ -65,6 +67,7 @@ impl Asked {
             symbols,
             db: matches.get_one::<PathBuf>("db").cloned().unwrap_or_default(),
             ca: matches.get_one::<PathBuf>("ca").cloned(),
+            keep: matches.get_one::<Duration>("keep").copied(),
             json: matches.get_flag("json"),
             settings,
         })

@@ -22,13 +22,13 @@ fn build(s: &mut Service, asked: Asked) -> Result {
     let console = Console::start(s, &asked)?;
     asked.settings.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
     console.begin(&asked);
-    let Asked { ws, rest, depth, symbols, db, settings, .. } = asked;
+    let Asked { ws, rest, depth, symbols, db, keep, settings, .. } = asked;
     let times = Times::default();
     let times = Times { request: settings.timeout.unwrap_or(times.request), ..times };
     let tell = Arc::new(move |progress| console.tell(&progress));
     // What is named after the number of levels has as many.
     let levels = depth.unwrap_or(settings.depth).limit;
     let redis = Sink::of(&settings).map(|sink| Sink { depth_limit: levels, ..sink });
-    service(s, Config { rest, depth, redis, connect, tell, times, ..Config::new(ws, symbols, db) });
+    service(s, Config { rest, depth, redis, keep, connect, tell, times, ..Config::new(ws, symbols, db) });
     Ok(settings.shutdown.apply(s)?)
 }

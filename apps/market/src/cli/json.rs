@@ -21,6 +21,7 @@ pub(crate) fn progress(progress: &Progress) -> String {
         Progress::Hole(symbol, trades) => ("hole", json!({ "symbol": symbol, "trades": trades })),
         Progress::Odd(why) => ("odd", json!({ "why": why })),
         Progress::Unwritten(file, error) => ("unwritten", json!({ "file": file, "error": error })),
+        Progress::GivenUp(symbol, trades) => ("given_up", json!({ "symbol": symbol, "trades": trades })),
         Progress::Written(file) => ("written", json!({ "file": file })),
         Progress::Clock(offset_ms, within_ms) => ("clock", json!({ "offset_ms": offset_ms, "within_ms": within_ms })),
         Progress::ClockOff(offset_ms) => ("clock_off", json!({ "offset_ms": offset_ms })),

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::config::DbConfig;
 use softstop::{Result, Scope};
 
-use super::{DepthRow, Order, schema::cannot_open, trouble::Trouble, write::Writing};
+use super::{DepthRow, Order, schema::cannot_open, shed::Shed, trouble::Trouble, write::Writing};
 use crate::{Progress, Saved, TRADES, Tell, minutes::Minute, track::Track};
 
 /// How long a transaction waits for somebody else's. Not long: it is tried again, and a stop must not wait for it.
@@ -30,6 +30,8 @@ pub(super) struct Database {
     minutes: BTreeSet<(usize, i64)>,
     /// Symbols of which the journal may have rows that nobody needs.
     drop: BTreeSet<usize>,
+    /// What begins before is not kept, as long as there may be something.
+    floor: Option<i64>,
 }
 
 impl Database {
@@ -50,6 +52,7 @@ impl Database {
             saved: Saved::default(),
             minutes: BTreeSet::new(),
             drop: BTreeSet::new(),
+            floor: None,
         })
     }
 
@@ -70,7 +73,7 @@ impl Database {
 
     /// One transaction. What could not be written stays owed.
     pub(super) fn write(&mut self, order: &Order, account: &Scope, tell: &Tell) -> Result<(), Trouble> {
-        let Order { rows, known, flushes } = order;
+        let Order { rows, known, flushes, floor } = order;
         let transaction = self.writing.file.unchecked_transaction()?;
         self.writing.append(rows)?;
         let mut summaries = Vec::new();
@@ -86,6 +89,7 @@ impl Database {
         transaction.commit()?;
         self.is_there()?;
 
+        self.floor = self.floor.max(*floor);
         self.drop.extend(ended);
         if let Some(symbol) = next.filter(|_| !more) {
             self.drop.remove(&symbol);
@@ -106,6 +110,26 @@ impl Database {
     /// A minute as it stands in the file.
     pub(super) fn minute(&self, symbol: usize, begin_ms: i64) -> Result<Option<Minute>, Trouble> {
         Ok(self.writing.minute(symbol, begin_ms)?)
+    }
+
+    /// The first single trade of a symbol in a minute that begins then or later.
+    pub(super) fn first_kept(&self, symbol: usize, floor_ms: i64) -> Result<Option<i64>, Trouble> {
+        Ok(self.writing.first_kept(symbol, floor_ms)?)
+    }
+
+    /// Whether there may be something that is older than what is kept.
+    pub(super) fn is_aged(&self) -> bool {
+        self.floor.is_some()
+    }
+
+    /// Drops a little of that, in a transaction of its own; says what is not fetched any more.
+    pub(super) fn shed(&mut self) -> Result<Shed, Trouble> {
+        let Some(floor) = self.floor else { return Ok(Shed::default()) };
+        let shed = self.writing.shed(floor)?;
+        if !shed.more {
+            self.floor = None;
+        }
+        Ok(shed)
     }
 
     /// An order book, in a transaction of its own.

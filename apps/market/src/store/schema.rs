@@ -88,6 +88,8 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
         let tables: i64 = file.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let writes = flags.contains(OpenFlags::SQLITE_OPEN_CREATE);
         if tables == 0 && writes {
+            // Only a file that is empty can be made so that it gives back what is free in it.
+            file.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             // Before anything else, so that there is never a file with something in it but the tables.
             file.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
         }

@@ -9,6 +9,7 @@ use super::{
     depth::{self, DepthRow},
     read::{SUMMARIES, Summary, levels},
     schema::{cannot_open, connect},
+    shed::{self, Shed},
     trouble::passes,
 };
 use crate::{
@@ -178,6 +179,8 @@ impl Writing {
                 settle.push(begin_ms?);
             }
         }
+        // Those that are about to be dropped are left as they are: what was missing in them may not be known any more.
+        settle.retain(|begin_ms| *begin_ms >= flush.floor);
         settle.sort_unstable();
         settle.dedup();
         let mut say = self.file.prepare_cached(SETTLE)?;
@@ -218,6 +221,17 @@ impl Writing {
     /// Writes an order book, in a transaction of its own.
     pub(super) fn put_depth(&self, row: &DepthRow) -> rusqlite::Result<()> {
         depth::put(&self.file, &self.symbols[row.symbol].1, row)
+    }
+
+    /// The first single trade of a symbol in a minute that begins then or later.
+    pub(super) fn first_kept(&self, at: usize, floor_ms: i64) -> rusqlite::Result<Option<i64>> {
+        shed::first_kept(&self.file, &self.symbols[at].1, floor_ms)
+    }
+
+    /// See [`shed::step`].
+    pub(super) fn shed(&self, floor_ms: i64) -> rusqlite::Result<Shed> {
+        let collected: Vec<i64> = self.symbols.iter().map(|(number, _)| *number).collect();
+        shed::step(&self.file, floor_ms, &collected)
     }
 
     /// A minute as others read it; within a transaction or not.

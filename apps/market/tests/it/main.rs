@@ -14,6 +14,7 @@ mod demo;
 mod faults;
 mod first;
 mod full;
+mod keep;
 mod memory;
 mod process;
 mod redis;
