@@ -87,19 +87,22 @@ impl Run {
         (self.feed.tell)(Progress::Connected);
         let mut new = new;
         if alive {
-            // An old one that is dead is not waited for long.
-            let _ = time::timeout(FAREWELL.0, self.meet(old, &mut new)).await;
+            // An error is a connection that has ended, which is seen when it is listened to.
+            let _ = self.meet(old, &mut new).await;
             self.farewell(old).await?;
         }
         Ok(Some(new))
     }
 
-    /// Completes when the old connection has brought what the new one began with: it may be behind.
+    /// Completes when the old connection has brought what the new one began with: it may be behind. One that is dead is not waited for
+    /// long. It has to be polled to its end: a trade that is being handed on is owed.
     async fn meet(&self, old: &mut Socket, new: &mut Socket) -> Result {
+        let until = Instant::now() + FAREWELL.0;
         let (mut seen, mut begin) = (vec![i64::MIN; self.feed.symbols.len()], None);
         loop {
             let trade = tokio::select! { biased;
                 _ = self.scope.draining() => return Ok(()),
+                () = time::sleep_until(until) => return Ok(()),
                 message = next(old) => match message {
                     Ok(message) => self.take(message).await?,
                     Err(_) => return Ok(()),
