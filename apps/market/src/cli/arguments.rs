@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, arg, value_parser};
 use market::{Address, config::Redis, keep, symbol};
 
-use super::selftest;
+use super::{export, selftest, status};
 
 pub(crate) fn command() -> Command {
     let collect = Command::new("collect")
@@ -39,7 +39,7 @@ pub(crate) fn command() -> Command {
         .about("Trades by the minute and the price")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
-        .subcommands([collect, minutes, selftest::command()])
+        .subcommands([collect, minutes, status::command(), export::command(), selftest::command()])
 }
 
 const AFTER_COLLECT: &str = "\

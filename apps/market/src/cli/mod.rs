@@ -5,11 +5,13 @@ mod asked;
 mod board;
 mod collect;
 mod console;
+mod export;
 mod json;
 mod log;
 mod minutes;
 mod outlet;
 mod selftest;
+mod status;
 
 use std::{
     io::Write as _,
@@ -31,6 +33,8 @@ pub(crate) fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("collect", matches)) => collect::run(matches),
         Some(("minutes", matches)) => done(minutes::run(matches)),
+        Some(("export", matches)) => done(export::run(matches)),
+        Some(("status", matches)) => done(status::run(matches)),
         Some(("selftest", _)) => selftest::run(),
         _ => unreachable!("a subcommand is required"),
     }

@@ -11,6 +11,7 @@ mod collect;
 #[path = "../../src/cli/selftest/compare.rs"]
 mod compare;
 mod demo;
+mod export;
 mod faults;
 mod first;
 mod full;
