@@ -37,6 +37,7 @@ pages! {
     Container: "container.md"
     Tests: "tests.md"
     Prove: "prove.md"
+    Market: "market.md"
     FromTokioUtil: "from-tokio-util.md"
     FromTokioGracefulShutdown: "from-tokio-graceful-shutdown.md"
     FromPython: "from-python.md"

@@ -24,11 +24,41 @@ fn the_table_lines_up() {
 
     assert_eq!(
         text,
-        "minute (UTC)      symbol   trades  buy    sell   delta  levels  state\n\
-         2021-10-12 00:28  NKNUSDT       3   58  123.45  -65.45       1  complete\n\
+        "minute (UTC)      symbol   trades  buy    sell   delta  state\n\
+         2021-10-12 00:28  NKNUSDT       3   58  123.45  -65.45  complete\n\
          \x20 at 0.3528                     3   58  123.45  -65.45\n\
-         2021-10-12 00:29  NKNUSDT       2   58  123.45  -65.45       1  partial, 1 missing\n"
+         2021-10-12 00:29  NKNUSDT       2   58  123.45  -65.45  1 missing\n"
     );
+}
+
+#[test]
+fn a_busy_symbol_fits_into_80_columns_whatever_the_state() {
+    let minute = |state, expected| Summary {
+        symbol: "BTCUSDT".into(),
+        begin_ms: 0,
+        begin: "2021-10-12 00:28".into(),
+        ids: (1, 3),
+        expected,
+        refilled: 3,
+        state,
+        scale: Scale { price: 2, quantity: 5 },
+        total: Level { buy: 76_325_344, sell: 75_013_911, trades: 10_480 },
+        levels: 1,
+    };
+    let minutes = [
+        minute(State::Complete, 10_480),
+        minute(State::Backfilled, 10_480),
+        minute(State::Hole, 10_499),
+        minute(State::Hole, 10_480),
+        minute(State::Partial, 10_480),
+        minute(State::Partial, 11_479),
+    ];
+
+    let text = table(&minutes.map(|minute| (minute, Vec::new())));
+
+    let states: Vec<&str> = text.lines().skip(1).map(|line| line[67..].trim()).collect();
+    assert_eq!(states, ["complete", "backfilled", "hole of 19", "hole beside", "partial", "999 missing"]);
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 }
 
 #[test]
