@@ -166,9 +166,11 @@ impl Counter {
     async fn take(&mut self, input: Input) -> Result {
         match input {
             Input::Trade(symbol, trade) => self.count(symbol, trade, false).await?,
-            Input::Page(Page { symbol, trades, listed, begins, done }) => {
+            Input::Page(Page { symbol, mut trades, mut listed, begins, done }) => {
                 if begins {
-                    self.tracks[symbol].begins(trades.first().map(|trade| (trade.id, trade.first)));
+                    let all = trades.len();
+                    self.tracks[symbol].begins(&mut trades, &mut listed);
+                    self.order.known += (all - trades.len()) as u64;
                 }
                 for trade in trades {
                     self.count(symbol, trade, true).await?;

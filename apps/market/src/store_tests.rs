@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     chain::Ids,
     minutes::{Level, Minute},
-    wire::Scale,
+    wire::{AggTrade, Decimal, Scale},
 };
 
 /// Version 1 as it was written: two minutes and an open one, the second of them with a trade missing inside.
@@ -175,6 +175,34 @@ fn each_minute_says_how_much_of_it_is_there() {
     assert_eq!([1, 3, 4].map(state), [(0, "backfilled"), (0, "hole"), (0, "hole")]);
 }
 
+/// Trades as they are fetched.
+fn page(ids: &[i64]) -> Vec<AggTrade> {
+    let trade = |id: &i64| AggTrade {
+        id: *id,
+        first: *id,
+        last: *id,
+        time_ms: 0,
+        price: Decimal::ONE,
+        quantity: Decimal::ONE,
+        buyer_is_maker: false,
+    };
+    ids.iter().map(trade).collect()
+}
+
+#[test]
+fn of_what_is_fetched_for_the_first_minute_only_what_came_before_is_kept() {
+    let mut track = Track::new();
+    for id in [5, 9] {
+        track.take(&trade(id, 30_000, 1)).unwrap();
+    }
+    let (mut trades, mut listed) = (page(&[2, 3, 5, 6, 7, 10]), Some((2, 10)));
+
+    track.begins(&mut trades, &mut listed);
+
+    assert_eq!(trades, page(&[2, 3]));
+    assert_eq!(listed, Some((2, 3)), "nothing is said of what is missing later");
+}
+
 #[test]
 fn the_first_minute_is_whole_once_what_came_before_in_it_was_fetched() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +214,7 @@ fn the_first_minute_is_whole_once_what_came_before_in_it_was_fetched() {
     let (database, mut track) = open(&path);
     assert_eq!(track.head(), Some(0), "the next start knows it too");
 
-    track.begins(Some((3, 3)));
+    track.begins(&mut page(&[3, 4, 5, 6]), &mut None);
     let late = |id| Trade { refilled: true, ..trade(id, 0, 1) };
     write(&database, &count(&database, &mut track, &[late(3)])).unwrap();
     assert_eq!((minutes(&path)[0].2, minutes(&path)[0].3), (1, "partial"));
@@ -205,7 +233,7 @@ fn a_first_minute_that_begins_with_the_first_trade_is_complete() {
     let (database, mut track) = open(&path);
     write(&database, &count(&database, &mut track, &[trade(5, 30_000, 1), trade(6, 60_000, 1)])).unwrap();
 
-    track.begins(Some((5, 5)));
+    track.begins(&mut page(&[5, 6]), &mut None);
     write(&database, &count(&database, &mut track, &[])).unwrap();
 
     assert_eq!(minutes(&path)[0], (0, 1, 0, "complete"));
@@ -252,7 +280,7 @@ fn a_minute_in_a_finer_scale_is_written_anew() {
 fn an_order_book_is_stored_as_it_is_shown_and_one_of_the_same_moment_takes_its_place() {
     use crate::{
         book::{Book, Rule},
-        wire::{Decimal, PriceLevel, Snapshot},
+        wire::{PriceLevel, Snapshot},
     };
 
     let folder = tempfile::tempdir().unwrap();

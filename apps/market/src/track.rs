@@ -170,11 +170,15 @@ impl Track {
         self.head
     }
 
-    /// The exchange has listed what it has from the beginning of that minute on, and this comes first; `None`: it does not have anything,
-    /// and is not asked again in this run.
-    pub(crate) fn begins(&mut self, first: Option<(i64, i64)>) {
-        let Some(head) = self.head.take() else { return };
-        if let Some((aggregate, id)) = first.filter(|(_, id)| self.chain.ends().is_some_and(|ends| *id <= ends.first)) {
+    /// The exchange has listed what it has from the beginning of that minute on; of that is kept what came before the first trade that was
+    /// taken. Where it has nothing, it is not asked again in this run.
+    pub(crate) fn begins(&mut self, page: &mut Vec<AggTrade>, listed: &mut Option<(i64, i64)>) {
+        let Some((head, ends)) = self.head.take().zip(self.chain.ends()) else { return };
+        let first = page.first().map(|trade| (trade.id, trade.first));
+        // What comes later the stream brings, or it is fetched as missing.
+        page.retain(|trade| trade.first < ends.first);
+        *listed = page.first().zip(page.last()).map(|(first, last)| (first.id, last.id));
+        if let Some((aggregate, id)) = first.filter(|(_, id)| *id <= ends.first) {
             self.chain.begins(aggregate, id);
             self.begun = Some(head);
         }

@@ -114,7 +114,9 @@ async fn after_two_hundred_faults_nothing_is_missing_and_nothing_counted_twice()
         .request(Rule::new(RequestFault::Break).of("aggTrades").chance(0.1))
         .request(Rule::new(RequestFault::Status(503, None)).of("aggTrades").chance(0.1))
         .request(Rule::new(RequestFault::Truncate).of("aggTrades").chance(0.1));
-    let rig = Rig::start(seed, script).await.depth(100, 100 * MS);
+    // With order books there is twice as much to read: a little slower, for machines that do other things as well.
+    let config = sims::exchange::Config { speed: 200.0, ..goes_on(seed, script) };
+    let rig = Rig::with(config).await.depth(100, 100 * MS);
 
     rig.run(quick(), async |rig| {
         // Those of connections; the others have no end.
