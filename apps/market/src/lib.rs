@@ -1,8 +1,9 @@
 //! Collects trades from an exchange into UTC minutes by price level, in one SQLite file.
 //!
-//! Six components: `store` ← `aggregator` and `books` ← `feed`, `aggregator` ← `refill`, and `clock` by itself. On a stop the feed says
-//! goodbye to the exchange and takes in what was still sent; the aggregator empties its channel and writes the open minute; only then is
-//! the file closed. The next start goes on where this one ended: what it has stored already it recognizes by the ids.
+//! Six components: `store` ← `aggregator` and `books` ← `feed`, `aggregator` ← `refill`, and `clock` by itself; with a Redis a seventh,
+//! `store` ← `redis` ← `aggregator` and `books`. On a stop the feed says goodbye to the exchange and takes in what was still sent; the
+//! aggregator empties its channel and writes the open minute, `redis` passes that on, and only then is the file closed. The next start
+//! goes on where this one ended: what it has stored already it recognizes by the ids.
 //!
 //! # Guarantees
 //! - A trade is in the journal before it is counted, and committed as soon as the transaction before is: what came meanwhile is the next
@@ -17,6 +18,7 @@
 //!   not asked for again.
 //! - An order book is the exchange's at the update it names, or it is not there: see [`book`]. One that missed a change is fetched anew,
 //!   alone, and holds up neither trades nor other books.
+//! - Redis has in the end what the file has, each minute once, and nothing waits for it: see [`Sink`].
 //!
 //! # What it does not do yet
 //! A power cut may cost the last moments, which the next start fetches.
@@ -25,7 +27,7 @@
 //! which ids are missing, `minutes` counts by price, `track` does both for one symbol, `budget`, `connects` and `backoff` say when the
 //! exchange may be asked, `stall` how long a stream may be silent, [`book`] keeps an order book. Around them: `store` keeps the file,
 //! `count` is the aggregator, `rest` asks, `refill` fetches what is missing, `books` keeps and stores order books, `clock` asks what time
-//! it is, `feed` receives, [`table`] shows; [`config`] reads settings from a file.
+//! it is, `feed` receives, `redis` passes on what the file holds, [`table`] shows; [`config`] reads settings from a file.
 
 mod address;
 mod backoff;

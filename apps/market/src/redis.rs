@@ -33,7 +33,12 @@ use crate::{
     wire::Decimal,
 };
 
-/// What goes to Redis, and where it is.
+/// What goes to Redis, and where it is: the list `trades_window`, a minute each, newest first, and `depth_snapshot_<limit>`, in the words
+/// of the collector that this one replaces; with several symbols each has keys of its own, which end in `:SYMBOL`.
+///
+/// In the end the list is the last [`window_minutes`](Self::window_minutes) of the file, each once, whatever becomes of Redis, its
+/// connections or this process. Nothing waits for it, and a stop no longer than [`Times::redis_stop`]; what Redis lacks then, the next
+/// start puts there. What the list drops is in a file of [`Redis::storage_dir`] first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sink {
     /// Where it is, and what is kept of what the list drops.

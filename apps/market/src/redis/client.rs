@@ -76,7 +76,8 @@ impl Client {
             Err(_) => return Err(format!("cannot connect: no answer within {connect_timeout:?}")),
         };
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let mut stream = BufStream::new(stream);
+        // Room for many minutes: each write is a call of the system.
+        let mut stream = BufStream::with_capacity(8 * 1024, 256 * 1024, stream);
         if let Some(password) = password {
             let mut words: Vec<&[u8]> = vec![b"AUTH"];
             words.extend(username.as_ref().map(|name| name.as_bytes()));

@@ -123,6 +123,11 @@ async fn what_was_done_before_the_connection_broke_is_not_done_again() {
         rig.until_heard(is_away).await;
         rig.proxy.always(Manner::Twice);
         rig.until_equal().await;
+        // So that calls of before would put back what is not true any more.
+        for changed in [0..300, 200..500] {
+            file.put("AAAUSDT", changed);
+            rig.until_equal().await;
+        }
     })
     .await;
     assert_eq!(rig.assert_equal(), 500);
