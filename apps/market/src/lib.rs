@@ -202,7 +202,7 @@ impl Default for Times {
             quiet: Duration::from_secs(2),
             redis_retry: (Duration::from_millis(100), Duration::from_secs(10)),
             redis_look: Duration::from_secs(1),
-            redis_stop: Duration::from_secs(2),
+            redis_stop: Duration::from_secs(1),
         }
     }
 }
