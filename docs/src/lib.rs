@@ -41,6 +41,7 @@ pages! {
     FromTokioUtil: "from-tokio-util.md"
     FromTokioGracefulShutdown: "from-tokio-graceful-shutdown.md"
     FromPython: "from-python.md"
+    MarketFromOriginal: "market-from-original.md"
 }
 
 /// Runs the service on paused time, asks it to stop after ten seconds of its clock, and gives the

@@ -57,3 +57,7 @@ fn db(help: &'static str) -> Arg {
 pub(crate) fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
     matches.get_one::<T>(name).expect("clap has seen to it").clone()
 }
+
+#[cfg(test)]
+#[path = "arguments_tests.rs"]
+mod tests;

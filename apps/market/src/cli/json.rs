@@ -127,3 +127,7 @@ fn saved(saved: &Saved) -> Value {
         "dropped": dropped,
     })
 }
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -26,6 +26,7 @@ mod selftest;
 mod stops;
 mod sweep;
 mod sweep_rest;
+mod terminal;
 mod tls;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
