@@ -370,6 +370,8 @@ impl Printer {
 
     fn erasure(&mut self) -> String {
         match std::mem::take(&mut self.drawn) {
+            // Nothing is drawn for a moment: then a ^C is echoed where the program's line would be.
+            0 if self.live && self.line.is_some() => "\r\x1b[K".to_owned(),
             0 => String::new(),
             // To the first column, which an echoed ^C has left, up by so many lines, clear to the end.
             lines => format!("\r\x1b[{lines}A\x1b[J"),
