@@ -21,7 +21,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(Address::requests),
             arg!(--depth <LEVELS> "Store so many levels of each side of the order book as well, every minute; 0: none [default: 5000, with --ws none]")
                 .value_parser(value_parser!(u32).range(0..=5000)),
-            db("The SQLite file; made where there is none").required(false).default_value("market.db"),
+            db("The SQLite file; made where there is none"),
             arg!(--redis <URL> "Write the lists and snapshots of the collector that this one replaces to this Redis, such as redis://127.0.0.1:6379/0")
                 .value_parser(value_parser!(Redis)),
             arg!(--keep <TIME> "Drop what is older, such as 30d, 12h or 90m; without it everything is kept")
@@ -50,7 +50,7 @@ Exit status: 0 stopped; 78 wrong arguments or settings; 80 it could not be start
 given up; 83 given up by a third Ctrl+C; 85 what was received could not be written. After all of them the same command goes on.";
 
 fn db(help: &'static str) -> Arg {
-    arg!(--db <FILE>).required(true).value_parser(value_parser!(PathBuf)).help(help)
+    arg!(--db <FILE>).value_parser(value_parser!(PathBuf)).default_value("market.db").help(help)
 }
 
 /// The value of an argument that is required or has a default.

@@ -20,6 +20,8 @@ pub(crate) struct Board {
     rates: VecDeque<i64>,
     /// When a second last had trades.
     traded: Option<Instant>,
+    /// How Redis stands, once anything was told of it.
+    redis: Option<&'static str>,
     /// Sinks that do not work, with what to say of them.
     troubles: BTreeMap<String, String>,
     silent: bool,
@@ -39,6 +41,7 @@ impl Board {
             second: None,
             rates: VecDeque::new(),
             traded: None,
+            redis: None,
             troubles: BTreeMap::new(),
             silent: false,
         }
@@ -64,10 +67,17 @@ impl Board {
                 self.troubles.remove(file);
             }
             Progress::Redis(redis) => match redis {
-                RedisProgress::Away(error) => drop(self.troubles.insert("Redis".into(), format!("Redis: {error}"))),
+                RedisProgress::Connected(_) => self.redis = Some("Redis catches up"),
+                RedisProgress::Away(error) => {
+                    self.redis = None;
+                    self.troubles.insert("Redis".into(), format!("Redis: {error}"));
+                }
                 RedisProgress::Unkept(error) => drop(self.troubles.insert("storage".into(), error.clone())),
                 RedisProgress::Kept => drop(self.troubles.remove("storage")),
-                RedisProgress::CaughtUp(_) => drop(self.troubles.remove("Redis")),
+                RedisProgress::CaughtUp(_) => {
+                    self.redis = Some("Redis ok");
+                    self.troubles.remove("Redis");
+                }
                 _ => {}
             },
             Progress::Second(second) => {
@@ -131,6 +141,7 @@ impl Board {
                 parts.push((1, format!("held up for {}", span(since(*told)))));
             }
         }
+        parts.extend(self.redis.map(|stands| (6, stands.to_owned())));
         parts.extend(self.troubles.values().map(|trouble| (4, trouble.clone())));
         if let Stream::Lost(why, _) = &self.stream {
             parts.push((8, why.clone()));

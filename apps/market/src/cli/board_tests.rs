@@ -41,7 +41,7 @@ fn the_line_says_how_things_stand() {
     board.take(&Progress::Redis(RedisProgress::Away("cannot connect: refused".into())), begin + 20 * S);
     assert!(board.line(200, begin + 20 * S).ends_with(" | Redis: cannot connect: refused"));
     board.take(&Progress::Redis(RedisProgress::CaughtUp(7)), begin + 20 * S);
-    assert!(!board.line(200, begin + 20 * S).contains("Redis"));
+    assert!(board.line(200, begin + 20 * S).contains(" | Redis ok") && !board.line(200, begin).contains("refused"));
     board.silence();
     assert_eq!(board.line(200, begin), "");
 }
