@@ -1,8 +1,12 @@
 use super::*;
 
 const MANUAL: &str = include_str!("../../README.md");
-const TEXTS: [&str; 3] =
-    [MANUAL, include_str!("../../../../README.md"), include_str!("../../../../docs/book/src/market-from-original.md")];
+const TEXTS: [&str; 4] = [
+    MANUAL,
+    include_str!("../../../../README.md"),
+    include_str!("../../../../docs/book/src/market.md"),
+    include_str!("../../../../docs/book/src/market-from-original.md"),
+];
 
 /// The commands of `market` in the blocks for a shell.
 fn commands() -> Vec<Vec<&'static str>> {
