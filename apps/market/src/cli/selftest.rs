@@ -95,9 +95,12 @@ async fn all(scope: Scope) -> Result {
 }
 
 fn line(group: &Group, seen: Seen) -> String {
-    let Seen { faults, compared } = seen;
+    let Seen { faults, compared, books } = seen;
     let mut line = format!("{}: {faults} failures, {} trades equal", group.name, compared.trades);
-    for (number, words) in [(compared.refilled, "fetched later"), (compared.lost, "not to be had")] {
+    let books = i64::try_from(books).unwrap_or(i64::MAX);
+    let further =
+        [(books, "order books equal"), (compared.refilled, "fetched later"), (compared.lost, "not to be had")];
+    for (number, words) in further {
         if number > 0 {
             line.push_str(&format!(", {number} {words}"));
         }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use market::{Progress, Reader, StoredDepth};
+use market::Progress;
 use sims::exchange::{Config, RequestFault, Rule, Script, SocketFault};
 
 use super::{
+    compare::books,
     faults::Rig,
     refill::all_is_there,
     rig::{MS, SYMBOLS, goes_on, quick},
@@ -21,23 +22,7 @@ fn market(seed: u64, script: Script) -> Config {
 
 /// Compares the stored books of a symbol with those of the exchange, as far back as that remembers them; how many were compared.
 pub(crate) fn right_books(rig: &Rig, symbol: &str) -> usize {
-    let stored = Reader::open(&rig.db()).unwrap().depth(symbol, u32::MAX).unwrap();
-    stored.iter().rev().map_while(|stored| is_right(rig, stored)).count()
-}
-
-/// `None` where the exchange does not remember it.
-fn is_right(rig: &Rig, stored: &StoredDepth) -> Option<()> {
-    let StoredDepth { symbol, last_id, scale, bids, asks, .. } = stored;
-    let book = rig.exchange.book(symbol, Some(u64::try_from(*last_id).unwrap()))?;
-    let unit = |places: u8| 10_u64.pow(8 - u32::from(places));
-    let level = |(price, quantity): &(i64, i64)| {
-        (u64::try_from(*price).unwrap() * unit(scale.price), u64::try_from(*quantity).unwrap() * unit(scale.quantity))
-    };
-    let truth = |(price, quantity): (&u64, &u64)| (*price, *quantity);
-    let (true_bids, true_asks) = (book.bids.iter().rev().map(truth), book.asks.iter().map(truth));
-    assert_eq!(bids.iter().map(level).collect::<Vec<_>>(), true_bids.take(bids.len()).collect::<Vec<_>>(), "{symbol}");
-    assert_eq!(asks.iter().map(level).collect::<Vec<_>>(), true_asks.take(asks.len()).collect::<Vec<_>>(), "{symbol}");
-    Some(())
+    books(&rig.db(), &rig.exchange, symbol).unwrap()
 }
 
 fn stored(rig: &Rig, of: &str) -> usize {

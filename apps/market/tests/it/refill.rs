@@ -14,8 +14,8 @@ use super::{
     rig::{SYMBOLS, goes_on},
 };
 
-/// See [`compare`]. Returns how many aggregates that are.
-pub(crate) fn assert_nothing_is_missing(db: &Path, truth: &Truth) -> usize {
+/// See [`compare`]. Returns how many single trades that are.
+pub(crate) fn assert_nothing_is_missing(db: &Path, truth: &Truth) -> i64 {
     compare(db, truth, &SYMBOLS).unwrap().trades
 }
 

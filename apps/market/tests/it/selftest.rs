@@ -21,7 +21,7 @@ fn selftest(folder: &std::path::Path) -> Command {
 async fn the_selftest_passes_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
 
-    let ended = timeout(2 * PATIENCE, selftest(folder.path()).output()).await.expect("it ends").unwrap();
+    let ended = timeout(4 * PATIENCE, selftest(folder.path()).output()).await.expect("it ends").unwrap();
 
     let out = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(0), "{out}{}", String::from_utf8_lossy(&ended.stderr));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error, path::Path, time::Duration};
 
-use market::{Level, Reader, State, Summary};
+use market::{Level, Reader, State, StoredDepth, Summary};
 use sims::exchange::{Exchange, Truth};
 use tokio::time::sleep;
 
@@ -15,8 +15,8 @@ type Sums = BTreeMap<i64, BTreeMap<i64, Level>>;
 /// What was compared and found equal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Compared {
-    /// Aggregated trades.
-    pub(crate) trades: usize,
+    /// Single trades.
+    pub(crate) trades: i64,
     pub(crate) minutes: usize,
     /// Single trades that were fetched later.
     pub(crate) refilled: i64,
@@ -83,14 +83,15 @@ fn one(reader: &Reader, truth: &Truth, symbol: &str, all: &mut Compared) -> Resu
 }
 
 /// The sums of what happened between these single trades, both included.
-fn happened(truth: &Truth, symbol: &str, between: (i64, i64), trades: &mut usize) -> Sums {
+fn happened(truth: &Truth, symbol: &str, between: (i64, i64), trades: &mut i64) -> Sums {
     let mut sums = Sums::new();
     for trade in truth.happened(symbol).filter(|t| number(t.first) >= between.0 && number(t.last) <= between.1) {
-        *trades += 1;
+        let singles = number(trade.last - trade.first + 1);
+        *trades += singles;
         let begin_ms = number(trade.time_ms - trade.time_ms % 60_000);
         let level = sums.entry(begin_ms).or_default().entry(number(trade.price)).or_default();
         *(if trade.buyer_is_maker { &mut level.sell } else { &mut level.buy }) += number(trade.quantity);
-        level.trades += number(trade.last - trade.first + 1);
+        level.trades += singles;
     }
     sums
 }
@@ -102,6 +103,27 @@ pub(crate) fn levels(reader: &Reader, minute: &Summary) -> Result<BTreeMap<i64, 
     let levels = reader.levels(&minute.symbol, minute.begin_ms)?.into_iter();
     let in_units = |Level { buy, sell, trades }| Level { buy: buy * unit, sell: sell * unit, trades };
     Ok(levels.map(|(price, level)| (price * price_unit, in_units(level))).collect())
+}
+
+/// Holds the stored order books of a symbol against those of the exchange, as far back as that remembers them; says how many are equal.
+pub(crate) fn books(db: &Path, exchange: &Exchange, symbol: &str) -> Result<usize, Wrong> {
+    let mut equal = 0;
+    for stored in Reader::open(db)?.depth(symbol, u32::MAX)?.iter().rev() {
+        let StoredDepth { time_ms, last_id, scale, bids, asks, .. } = stored;
+        let Some(book) = exchange.book(symbol, Some(u64::try_from(*last_id)?)) else { break };
+        let [price_unit, unit] = [scale.price, scale.quantity].map(|places| 10_i64.pow(8 - u32::from(places)));
+        let side = |side: &[(i64, i64)]| -> Vec<(i64, i64)> {
+            side.iter().map(|(price, quantity)| (price * price_unit, quantity * unit)).collect()
+        };
+        let level = |(price, quantity): (&u64, &u64)| (number(*price), number(*quantity));
+        let true_bids: Vec<_> = book.bids.iter().rev().map(level).take(bids.len()).collect();
+        let true_asks: Vec<_> = book.asks.iter().map(level).take(asks.len()).collect();
+        if (side(bids), side(asks)) != (true_bids, true_asks) {
+            return Err(format!("{symbol}: the order book at {time_ms} is not that of the exchange").into());
+        }
+        equal += 1;
+    }
+    Ok(equal)
 }
 
 /// Completes when all that has happened until now is in the file, or known not to be had.

@@ -18,12 +18,12 @@ use tokio::{
 };
 
 use super::{
-    compare::{Compared, Wrong, all_is_there, compare},
+    compare::{self, Compared, Wrong, all_is_there, compare},
     rig::{self, MS, SYMBOLS, goes_on, quick},
 };
 
-/// A group takes no longer.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// A group takes no longer, on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Trades that have to come after the last failure.
 const AFTERWARDS: usize = 500;
 
@@ -41,6 +41,8 @@ pub(crate) struct Group {
     pub(crate) settings: fn(Config) -> Config,
     pub(crate) exchange: fn(sims::exchange::Config) -> sims::exchange::Config,
     pub(crate) also: Also,
+    /// How many order books of each symbol have to be stored, and be right.
+    pub(crate) books: usize,
 }
 
 /// What is done beside the script.
@@ -60,6 +62,8 @@ pub(crate) enum Also {
 pub(crate) struct Seen {
     pub(crate) faults: u64,
     pub(crate) compared: Compared,
+    /// Order books that are equal.
+    pub(crate) books: usize,
 }
 
 impl Group {
@@ -71,12 +75,19 @@ impl Group {
         let run = Run { group: self, db, connect: internet(Some(&roots))?, roots, exchange };
         let faults = timeout(PATIENCE, run.all(leave)).await.map_err(|_| run.late())??;
         let compared = compare(&run.db, &run.exchange.truth(), &SYMBOLS)?;
+        let mut books = 0;
+        for symbol in if self.books > 0 { &SYMBOLS[..] } else { &[] } {
+            books += compare::books(&run.db, &run.exchange, symbol)?;
+        }
+        if books < self.books {
+            return Err(format!("only {books} order books could be compared").into());
+        }
         let log = run.exchange.log();
         if let Some(offence) = log.offences.first() {
             return Err(format!("the collector broke a rule of the exchange: {offence:?}").into());
         }
         run.exchange.stop().await;
-        Ok(Seen { faults, compared })
+        Ok(Seen { faults, compared, books })
     }
 }
 
@@ -104,6 +115,7 @@ impl Run<'_> {
         }
         let enough = async {
             self.struck(faults, self.group.kinds).await;
+            self.stored_books(self.group.books).await;
             done += self.happened_to_the_market();
             let struck = self.exchange.log().faults();
             done += struck;
@@ -149,6 +161,16 @@ impl Run<'_> {
         // What happens to the market is not in the log.
         while self.happened_to_the_market() < self.of_the_market() {
             sleep(10 * MS).await;
+        }
+    }
+
+    /// Until so many order books of each symbol are stored.
+    async fn stored_books(&self, books: usize) {
+        let stored = |symbol: &str| -> usize {
+            Reader::open(&self.db).and_then(|reader| Ok(reader.depth(symbol, u32::MAX)?.len())).unwrap_or(0)
+        };
+        while books > 0 && SYMBOLS.iter().any(|symbol| stored(symbol) < books) {
+            sleep(50 * MS).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use market::{Config, Times};
+use market::{Config, Times, config::Depth};
 use sims::exchange::{Happening, Limits, RequestFault, Rule, Script, SocketFault};
 
 use super::{
@@ -37,7 +37,32 @@ fn requests(seed: u64, faults: &[RequestFault]) -> Script {
 fn group(name: &'static str, script: Script, kinds: &'static [&'static str]) -> Group {
     let faults = (script.sockets.len() + script.requests.len() + script.market.len()) as u64;
     let (settings, exchange) = (|config| config, |config| config);
-    Group { name, seed: script.seed, script, kinds, faults, stops: 0, settings, exchange, also: Also::Nothing }
+    let (also, books) = (Also::Nothing, 0);
+    Group { name, seed: script.seed, script, kinds, faults, stops: 0, settings, exchange, also, books }
+}
+
+/// Order books whose changes get lost, come twice or late, whose snapshots are stale, and a clock that is wrong.
+fn of_books() -> Group {
+    let changes = |fault| Rule::new(fault).of("@depth@100ms");
+    let script = Script::new(14)
+        .socket(changes(SocketFault::Skip(2)).after(150).every(211))
+        .socket(changes(SocketFault::Repeat(2)).after(100).every(23))
+        .socket(changes(SocketFault::Late(5)).after(100).every(37))
+        .request(Rule::new(RequestFault::Stale).of("depth").numbers(1..=2))
+        .request(Rule::new(RequestFault::Status(503, None)).of("depth").number(4))
+        .request(Rule::new(RequestFault::Truncate).of("depth").number(6))
+        .request(Rule::new(RequestFault::Skew(7000)).of("time"));
+    Group {
+        settings: |config| Config { depth: Depth::new(100, 50 * MS).ok(), ..config },
+        // Slow enough for the exchange to remember its books until they are compared.
+        exchange: |config| sims::exchange::Config { speed: 100.0, book_levels: 300, ..config },
+        books: 20,
+        ..group(
+            "order books, and a clock that is wrong",
+            script,
+            &["skip", "repeat", "late", "stale", "status", "skew"],
+        )
+    }
 }
 
 /// In the order in which they are tried. A stop takes the faults with it that were meant for its connection: where there are stops, the
@@ -105,6 +130,7 @@ pub(crate) fn all() -> Vec<Group> {
             &["truncate", "break", "drop", "slow", "delay", "hang"],
         ),
         group("the exchange has holes and halts", market, &[]),
+        of_books(),
         Group { also: Also::Gone, ..group("the exchange is gone for a while", Script::new(10), &[]) },
         Group { also: Also::Full, ..group("the disk is full, the file is held", Script::new(11), &[]) },
         Group { also: Also::Kills(4), ..group("killed in the middle", Script::new(12), &[]) },
