@@ -38,6 +38,7 @@ pages! {
     Tests: "tests.md"
     Prove: "prove.md"
     Market: "market.md"
+    MarketRedis: "market-redis.md"
     FromTokioUtil: "from-tokio-util.md"
     FromTokioGracefulShutdown: "from-tokio-graceful-shutdown.md"
     FromPython: "from-python.md"
