@@ -1,4 +1,4 @@
-//! `market collect` and `market minutes`.
+//! `market collect`, `minutes`, `status`, `export` and `selftest`.
 
 mod cli;
 
