@@ -34,17 +34,20 @@ done
 
 saved_minutes() { "$bin/market" minutes --db "$folder/market.db" --last 20 2>/dev/null; }
 
+echo "demo: a minute takes a second here; now and then trades do not come, and are fetched. Press Ctrl+C to stop."
+
 announce() {
     for _ in $(seq 300); do
         kill -0 "$exchange" 2>/dev/null || return
         if saved_minutes | grep -q backfilled; then
-            echo "demo: ready; a minute had a gap, which is filled (a minute takes a second here). Press Ctrl+C to stop."
+            echo "demo: ready; a minute had a gap, which is filled"
             return
         fi
         sleep 0.2
     done
 }
-announce &
+# On a terminal the collector says it itself, and its last line is its own.
+[[ -t 1 ]] || announce &
 announcing=$!
 
 status=0

@@ -124,7 +124,7 @@ def hindered(options, times):
 
 def _with_redis_frozen(options):
     with tempfile.TemporaryDirectory(prefix="market-bench-") as folder, Redis(folder) as redis:
-        flags = ("--redis", f"redis+unix://{redis.path}")
+        flags = (*options.flags, "--redis", redis.url)
         with collecting(options, ["--rate", 200, "--speed", 60], flags=flags) as (_, _, run):
             until(lambda: redis.ask("LLEN", "trades_window") != "0", 20, 0.05)
             redis.freeze()

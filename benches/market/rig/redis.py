@@ -1,4 +1,4 @@
-"""A redis-server of our own on a socket in a folder."""
+"""A redis-server of our own, on a socket in a folder and a port of the loopback interface."""
 
 import os
 import shutil
@@ -14,6 +14,13 @@ class Redis:
 
     def __init__(self, folder):
         self.folder, self.path = folder, os.path.join(folder, "redis.sock")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}"
 
     @staticmethod
     def missing():
@@ -21,7 +28,7 @@ class Redis:
         return "" if shutil.which("redis-server") else "redis-server is not installed (package redis-server)"
 
     def __enter__(self):
-        options = ["--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no", "--dir", self.folder]
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", self.path, "--save", "", "--appendonly", "no", "--dir", self.folder]
         self.process = subprocess.Popen(
             ["redis-server", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
