@@ -72,7 +72,7 @@ impl Run {
         (self.feed.tell)(Progress::Connected);
         let mut subscribed = self.subscribe(&mut current).await;
         loop {
-            let mut watch = Watch::new(&self.feed.times, self.feed.symbols.len());
+            let mut watch = Watch::new(&self.feed.times, self.feed.symbols.len(), self.feed.changes.is_some());
             let ended = match std::mem::replace(&mut subscribed, Ok(())) {
                 Ok(()) => self.listen(&mut current, &mut watch).await,
                 Err(error) => Err(error),

@@ -17,6 +17,8 @@ const ENDED: &str = "the aggregator has ended";
 pub(super) enum Took {
     /// A trade of the symbol of this number, and its aggregate.
     Trade(usize, i64),
+    /// A change of the order book of the symbol of this number.
+    Change(usize),
     /// The exchange has done what it was told.
     Answer,
     /// The exchange is about to close the connection.
@@ -28,6 +30,7 @@ impl Run {
     pub(super) async fn note(&self, message: Message, watch: &mut Watch) -> Result {
         match self.take(message).await? {
             Took::Trade(symbol, _) => watch.heard(Some(symbol)),
+            Took::Change(symbol) => watch.changed(symbol),
             Took::Shutdown => watch.shutdown(),
             Took::Answer | Took::Other => watch.heard(None),
         }
@@ -51,7 +54,7 @@ impl Run {
                 Ok(Event::Diff { symbol, event_ms, diff }) => match changes.as_ref().zip(self.number(&symbol)) {
                     Some((changes, at)) => {
                         changes.put(at, event_ms, diff);
-                        return Ok(Took::Other);
+                        return Ok(Took::Change(at));
                     }
                     None => Unreadable { kind: Kind::WrongSymbol, detail: symbol.into_owned() },
                 },

@@ -18,6 +18,8 @@ pub(super) enum Replace {
     Shutdown,
     /// It brings nothing, although there are trades, or nobody knows whether there are.
     Stall(Duration),
+    /// Trades of a symbol come, and changes of its order book for so long not.
+    Changes(Duration),
 }
 
 impl fmt::Display for Replace {
@@ -25,6 +27,9 @@ impl fmt::Display for Replace {
         match self {
             Self::Age => f.write_str("the connection is as old as the exchange lets it get"),
             Self::Shutdown => f.write_str("the exchange is about to close the connection"),
+            Self::Changes(silence) => {
+                write!(f, "the connection has brought no changes of an order book for {} s", silence.as_secs())
+            }
             Self::Stall(silence) => write!(f, "the connection has brought nothing for {} s", silence.as_secs()),
         }
     }
@@ -34,6 +39,8 @@ pub(super) struct Watch {
     times: Arc<Times>,
     begun: Instant,
     symbols: Vec<Stall>,
+    /// When a change of the order book of each came last; `None` where no books are kept.
+    changes: Option<Vec<Duration>>,
     /// When anything came, pings too.
     heard: Instant,
     shutdown: bool,
@@ -41,10 +48,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(times: &Arc<Times>, symbols: usize) -> Self {
+    pub(super) fn new(times: &Arc<Times>, symbols: usize, books: bool) -> Self {
         let now = Instant::now();
+        let changes = books.then(|| vec![Duration::ZERO; symbols]);
         let symbols = vec![Stall::new(times.stall, Duration::ZERO); symbols];
-        Self { times: Arc::clone(times), begun: now, symbols, heard: now, shutdown: false, check: None }
+        Self { times: Arc::clone(times), begun: now, symbols, changes, heard: now, shutdown: false, check: None }
     }
 
     /// Something has come: a trade of a symbol, or something else.
@@ -52,6 +60,14 @@ impl Watch {
         self.heard = Instant::now();
         if let Some(symbol) = symbol {
             self.symbols[symbol].heard(self.heard - self.begun);
+        }
+    }
+
+    /// A change of a symbol's order book has come.
+    pub(super) fn changed(&mut self, symbol: usize) {
+        self.heard(None);
+        if let Some(changes) = &mut self.changes {
+            changes[symbol] = self.heard - self.begun;
         }
     }
 
@@ -74,6 +90,9 @@ impl Watch {
         }
         if now >= self.times.lifetime {
             return Ok(Some(Replace::Age));
+        }
+        if let Some(silence) = self.without_changes(now) {
+            return Ok(Some(Replace::Changes(silence)));
         }
         if let Some((symbol, answer)) = &mut self.check {
             let newer = match answer.try_recv() {
@@ -108,5 +127,14 @@ impl Watch {
                 Ok((least >= self.times.stall.1).then_some(Replace::Stall(least)))
             }
         }
+    }
+
+    /// How long the order book of a symbol has not changed that was traded meanwhile: trades change it, so its stream is dead.
+    fn without_changes(&self, now: Duration) -> Option<Duration> {
+        let (floor, cap) = self.times.stall;
+        let changes = self.changes.iter().flatten();
+        let silent =
+            changes.zip(&self.symbols).filter(|(changed, trades)| **changed + floor < now - trades.silent(now));
+        silent.map(|(changed, _)| now - *changed).filter(|silence| *silence >= cap).max()
     }
 }

@@ -88,6 +88,26 @@ async fn a_gap_of_one_symbol_costs_no_other_its_book() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_one_book_that_do_not_come_any_more_are_missed_though_its_trades_go_on() {
+    let dies = Rule::new(SocketFault::Skip(1_000_000)).of("aaausdt@depth@100ms").number(1).after(300);
+    let rig = Rig::with(market(57, Script::new(57).socket(dies))).await.depth(100, 50 * MS);
+    let times = market::Times { stall: (100 * MS, 500 * MS), ..quick() };
+
+    rig.run(times, async |rig| {
+        let missed =
+            |event: &Progress| matches!(event, Progress::Replacing(why) if why.contains("no changes of an order book"));
+        rig.until(|rig| rig.count(missed) > 0).await;
+        let before = stored(rig, AAA);
+        rig.until(|rig| stored(rig, AAA) >= before + 5).await;
+        all_is_there(&rig.db(), &rig.exchange).await;
+    })
+    .await;
+
+    assert!(right_books(&rig, AAA) >= 5 && right_books(&rig, BBB) >= 5);
+    rig.all_is_well();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_symbol_whose_snapshots_never_come_hurts_no_other() {
     for (seed, fault) in [(53, RequestFault::Status(503, None)), (54, RequestFault::Hang), (55, RequestFault::Stale)] {
         let script = Script::new(seed).request(Rule::new(fault).of("depth?symbol=AAAUSDT"));

@@ -34,6 +34,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct Shrink {
     best: Replay,
+    /// Those before it, which were not as short: one of them takes its place where it failed by luck alone.
+    before: Vec<Replay>,
     milestones: Milestones,
     loaded: bool,
     limits: Limits,
@@ -79,6 +81,7 @@ impl Shrink {
         Self {
             tried: BTreeSet::from([failing.clone()]),
             best: failing,
+            before: Vec::new(),
             milestones,
             loaded,
             limits,
@@ -113,10 +116,10 @@ impl Shrink {
                 }
             }
             State::Trying(replay, _) if failed => {
-                self.best = replay;
+                self.before.push(std::mem::replace(&mut self.best, replay));
                 self.search();
             }
-            State::Trying(replay, left) if left > 1 && self.ran + self.limits.repeats < self.limits.trials => {
+            State::Trying(replay, left) if left > 1 && self.ran + self.kept() < self.limits.trials => {
                 self.state = State::Trying(replay, left - 1);
             }
             State::Trying(..) => self.search(),
@@ -143,7 +146,7 @@ impl Shrink {
         let simpler =
             simpler(&self.best, &self.milestones, self.loaded).into_iter().find(|replay| !self.tried.contains(replay));
         match simpler {
-            Some(replay) if self.ran + self.limits.repeats < self.limits.trials => {
+            Some(replay) if self.ran + self.kept() < self.limits.trials => {
                 self.tried.insert(replay.clone());
                 self.state = State::Trying(replay, self.attempts);
             }
@@ -154,7 +157,17 @@ impl Shrink {
         }
     }
 
+    /// Trials that are kept for the repetitions: of the shortest, and of one before it.
+    fn kept(&self) -> u32 {
+        2 * self.limits.repeats
+    }
+
     fn repeat(&mut self) {
+        if self.repeated == self.limits.repeats && self.failed == 0 && self.ran < self.limits.trials {
+            let Some(before) = self.before.pop() else { return };
+            self.best = before;
+            self.repeated = 0;
+        }
         let more = self.repeated < self.limits.repeats && self.ran < self.limits.trials;
         self.state = if more { State::Repeating } else { State::Done };
     }
@@ -304,6 +317,18 @@ mod tests {
 
         assert!(shrunk.flaky(), "{shrunk:?}");
         assert!(shrunk.failed > 0);
+    }
+
+    #[test]
+    fn one_that_failed_by_luck_alone_gives_way_to_the_one_before() {
+        let mut lucky = true;
+        let (line, shrunk, _) = shrunk("TERM at 5ms, TERM 1ms later", |replay| match replay.signals().count() {
+            1 => std::mem::take(&mut lucky),
+            _ => true,
+        });
+
+        assert_eq!((shrunk.failed, shrunk.of), (5, 5), "{line}");
+        assert_eq!(shrunk.replay.signals().count(), 2, "{line}");
     }
 
     #[test]
