@@ -89,7 +89,7 @@ async fn a_gap_of_one_symbol_costs_no_other_its_book() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_one_book_that_do_not_come_any_more_are_missed_though_its_trades_go_on() {
-    let dies = Rule::new(SocketFault::Skip(1_000_000)).of("aaausdt@depth@100ms").number(1).after(300);
+    let dies = Rule::new(SocketFault::Skip(1_000_000)).of("aaausdt@depth@100ms").number(1).after(300).every(1);
     let rig = Rig::with(market(57, Script::new(57).socket(dies))).await.depth(100, 50 * MS);
     let times = market::Times { stall: (100 * MS, 500 * MS), ..quick() };
 
