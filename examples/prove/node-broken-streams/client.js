@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 const http = require('node:http');
 
-const port = Number(fs.readFileSync('data/port', 'utf8'));
+const port = Number(fs.readFileSync(`${process.argv[2] ?? 'data'}/port`, 'utf8'));
 
 function read() {
   const request = http.get({ host: '127.0.0.1', port }, (response) => {

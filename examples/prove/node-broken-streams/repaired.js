@@ -3,6 +3,8 @@
 const fs = require('node:fs');
 const http = require('node:http');
 
+const folder = process.argv[2] ?? 'data';
+
 const server = http.createServer((request, response) => {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', Connection: 'close' });
   let left = 10;
@@ -22,7 +24,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   });
 }
 server.listen(0, '127.0.0.1', () => {
-  fs.mkdirSync('data', { recursive: true });
-  fs.writeFileSync('data/port', `${server.address().port}`);
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(`${folder}/port`, `${server.address().port}`);
   console.log('ready');
 });

@@ -221,11 +221,14 @@ impl Place {
     /// Proves one of the two programs and returns the verdict.
     fn prove(&self, which: &str, options: &[&str]) -> Value {
         let file = |ending: &str| self.folder().join(format!("{which}{ending}")).exists();
-        let program = match () {
+        let mut program = match () {
             () if file(".py") => vec!["python3".to_owned(), format!("{which}.py")],
             () if file(".js") => vec!["node".to_owned(), format!("{which}.js")],
             () => vec![format!("./{which}")],
         };
+        if fs::read_to_string(self.folder().join("prove.yaml")).unwrap().contains("{data}") {
+            program.push("{data}".to_owned());
+        }
         let mut command = if self.user == getuid().as_raw() {
             Command::new(self.root.path().join("softstop"))
         } else {
