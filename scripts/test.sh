@@ -33,6 +33,7 @@ install_missing() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     need node nodejs
     need redis-server redis-server
+    need strace strace
     if ((${#packages[@]})); then
         if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
             echo "please install these packages and run again: ${packages[*]}" >&2

@@ -8,7 +8,7 @@ use crate::{
     machine::Reason,
     report::{Report, Status},
     service::Service,
-    signal::exit_now,
+    signal::{Signals, exit_now},
     task::Outcome,
     watchdog::{Watch, die_by_signal},
 };
@@ -48,9 +48,11 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// }
 /// ```
 pub fn main(build: impl FnOnce(&mut Service) -> Result) -> ExitCode {
+    // Before any thread: one of ours could take a signal in the moment in which it would be lost.
+    let signals = Signals::register();
     let mut service = Service::new(program_name());
     let console = Console::start(&service.shared);
-    let watch = match Watch::start(&service.shared, &console) {
+    let watch = match signals.and_then(|signals| Watch::start(&service.shared, &console, signals)) {
         Ok(watch) => watch,
         Err(error) => return refuse(&console, Status::StartFailed, &format!("cannot take the signals: {error}"), ""),
     };

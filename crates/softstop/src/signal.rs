@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1},
     iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
@@ -50,6 +51,9 @@ impl Waker {
 impl Signals {
     /// Registers all signals at once; from the return on none of them ends the process by itself.
     /// SIGHUP and SIGINT that were inherited as ignored (`nohup`, `&`) stay ignored.
+    ///
+    /// signal-hook first gives the kernel its handler and then tells the handler what to do: a signal between the two would do nothing at
+    /// all. So they wait until all is said; only a thread that the program has started before this one can still take one.
     pub(crate) fn register() -> io::Result<(Self, Waker)> {
         let ignored = inherited_as_ignored();
         let kept = |number: &i32| [SIGHUP, SIGINT].contains(number) && ignored >> (*number - 1) & 1 == 1;
@@ -57,8 +61,12 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         write.set_nonblocking(true)?;
         let waker = Waker(write.try_clone()?);
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
-        Ok((Self { delivery }, waker))
+        let blocked: SigSet =
+            wanted.clone().filter_map(|number| nix::sys::signal::Signal::try_from(number).ok()).collect();
+        let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted);
+        before.thread_set_mask()?;
+        Ok((Self { delivery: delivery? }, waker))
     }
 
     /// Waits for a signal or a wake-up, at most for `timeout`; without one for ever.

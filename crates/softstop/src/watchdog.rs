@@ -21,7 +21,7 @@ use crate::{
     plan::EXIT_RESERVE,
     report::{SignalReport, Status},
     shared::{Shared, lock},
-    signal::{self, Asked, Signals, asks, exit_now},
+    signal::{self, Asked, Signals, Waker, asks, exit_now},
     systemd::{Flush, Notifier},
 };
 
@@ -40,9 +40,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Registers the signals and starts the thread.
-    pub(crate) fn start(shared: &Arc<Shared>, console: &Console) -> io::Result<Self> {
-        let (signals, waker) = Signals::register()?;
+    /// Starts the thread, which waits for these signals.
+    pub(crate) fn start(shared: &Arc<Shared>, console: &Console, signals: (Signals, Waker)) -> io::Result<Self> {
+        let (signals, waker) = signals;
         let _ = shared.wake.set(Box::new(move || waker.wake()));
         let told = Arc::downgrade(shared);
         shared.observe(move |event| {

@@ -1,8 +1,42 @@
-//! A signal while components are starting.
+//! A signal while components are starting, and while the signals are registered.
+
+use std::fs;
 
 use rustix::process::Signal;
 
 use super::lab;
+
+/// A handler that the kernel has and that does not know yet what to do would swallow the first signal. strace lets a TERM come with each
+/// of the calls that register handlers; either it ends the program as the kernel does, or the program stops.
+#[test]
+fn a_signal_that_comes_while_the_handlers_are_registered_is_not_swallowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let calls = dir.path().join("calls");
+    let mut counted = lab("chain").started_by(&["strace", "-qq", "-o", calls.to_str().unwrap()]).start();
+    counted.noted("ready");
+    let registered =
+        fs::read_to_string(&calls).unwrap().lines().filter(|line| line.starts_with("rt_sigaction(")).count();
+    counted.signal_its_child();
+    counted.signal(Signal::TERM);
+    counted.end().left_with(0);
+
+    let mut ends = Vec::new();
+    for call in 1..=registered {
+        let inject = format!("inject=rt_sigaction:signal=TERM:when={call}");
+        // It passes a TERM on to what it traces: nothing is left where this fails.
+        let strace = ["timeout", "--kill-after=1", "20", "strace", "-qq", "-o", "/dev/null", "-e", &inject];
+
+        let ended = lab("chain").started_by(&strace).start().end();
+
+        match ended.status.code().unwrap_or(128 + Signal::TERM.as_raw()) {
+            0 => assert_eq!(ended.reason(), "signal SIGTERM"),
+            143 => assert!(ended.journal.is_empty(), "{ended:#?}"),
+            _ => panic!("a signal with call {call} of rt_sigaction: {ended:#?}"),
+        }
+        ends.push(ended.status.success());
+    }
+    assert!(ends.contains(&true) && ends.contains(&false), "{ends:?}");
+}
 
 #[test]
 fn a_stop_during_the_start_of_any_component_unwinds_what_had_started() {
