@@ -302,16 +302,10 @@ fn collect(service: &mut Service, store: Dep<Stored>, config: Config, skipped: A
         books.map(|books| service.options(books).after(redis::COMPONENT));
     }
 
-    let feed = move |scope: &Scope, inputs, changes| {
-        Feed { ws, connect, symbols, inputs, changes, tell, skipped, connected, checks, times }.start(scope);
+    service.component("feed", (aggregator, books), async move |scope: Scope, ((inputs, _), changes)| {
+        Feed { ws, connect, symbols, inputs, changes, tell, skipped, connected, checks, times }.start(&scope);
         Ok(())
-    };
-    match books {
-        None => service.component("feed", aggregator, async move |scope, (inputs, _)| feed(&scope, inputs, None)),
-        Some(books) => service.component("feed", (aggregator, books), async move |scope, ((inputs, _), changes)| {
-            feed(&scope, inputs, Some(changes))
-        }),
-    };
+    });
 }
 
 /// The component that keeps order books; what it hands on is where their changes go.

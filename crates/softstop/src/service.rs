@@ -5,6 +5,7 @@ use std::{
     fmt,
     marker::PhantomData,
     panic::Location,
+    slice,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -50,10 +51,12 @@ impl<T> fmt::Debug for Dep<T> {
     }
 }
 
-/// A set of dependencies: `()`, one [`Dep`], or a tuple of up to eight.
+/// A set of dependencies: `()`, one [`Dep`], an `Option` of a set, or a tuple of up to eight.
+///
+/// An `Option` is for what is not always part of the program: the start function is given `None` where there is none.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of dependencies",
-    label = "pass `()`, one `Dep<T>`, or a tuple of up to eight",
+    label = "pass `()`, one `Dep<T>`, an `Option` of it, or a tuple of up to eight",
     note = "a `Dep<T>` is what `Service::component` returned; T must be Clone + Send + Sync"
 )]
 pub trait Needs {
@@ -62,7 +65,7 @@ pub trait Needs {
     #[doc(hidden)]
     fn places(&self) -> Vec<(usize, usize)>;
     #[doc(hidden)]
-    fn given(&self, values: &[Value]) -> Option<Self::Given>;
+    fn given(&self, values: &mut slice::Iter<'_, Value>) -> Option<Self::Given>;
 }
 
 impl Needs for () {
@@ -72,7 +75,7 @@ impl Needs for () {
         Vec::new()
     }
 
-    fn given(&self, _: &[Value]) -> Option<()> {
+    fn given(&self, _: &mut slice::Iter<'_, Value>) -> Option<()> {
         Some(())
     }
 }
@@ -84,22 +87,34 @@ impl<T: Clone + Send + Sync + 'static> Needs for Dep<T> {
         vec![(self.service, self.at)]
     }
 
-    fn given(&self, values: &[Value]) -> Option<T> {
-        values.first()?.downcast_ref::<T>().cloned()
+    fn given(&self, values: &mut slice::Iter<'_, Value>) -> Option<T> {
+        values.next()?.downcast_ref::<T>().cloned()
+    }
+}
+
+impl<N: Needs> Needs for Option<N> {
+    type Given = Option<N::Given>;
+
+    fn places(&self) -> Vec<(usize, usize)> {
+        self.as_ref().map(N::places).unwrap_or_default()
+    }
+
+    fn given(&self, values: &mut slice::Iter<'_, Value>) -> Option<Self::Given> {
+        self.as_ref().map_or(Some(None), |needs| needs.given(values).map(Some))
     }
 }
 
 macro_rules! needs {
     ($($type:ident $at:tt),*) => {
-        impl<$($type: Clone + Send + Sync + 'static),*> Needs for ($(Dep<$type>,)*) {
-            type Given = ($($type,)*);
+        impl<$($type: Needs),*> Needs for ($($type,)*) {
+            type Given = ($($type::Given,)*);
 
             fn places(&self) -> Vec<(usize, usize)> {
-                vec![$((self.$at.service, self.$at.at)),*]
+                [$(self.$at.places()),*].concat()
             }
 
-            fn given(&self, values: &[Value]) -> Option<Self::Given> {
-                Some(($(values.get($at)?.downcast_ref::<$type>()?.clone(),)*))
+            fn given(&self, values: &mut slice::Iter<'_, Value>) -> Option<Self::Given> {
+                Some(($(self.$at.given(values)?,)*))
             }
         }
     };
@@ -303,7 +318,8 @@ impl Service {
         self.sites.push(Location::caller());
         self.starts.push(Box::new(move |scope, values| {
             Box::pin(async move {
-                let given = needs.given(&values).ok_or("a dependency produced another type than its handle says")?;
+                let given =
+                    needs.given(&mut values.iter()).ok_or("a dependency produced another type than its handle says")?;
                 drop(values);
                 Ok(Arc::new(start(scope, given).await?) as Value)
             })

@@ -182,6 +182,28 @@ async fn a_stop_gives_up_products_that_nobody_will_receive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_program_does_not_always_have_is_an_option() {
+    for cached in [true, false] {
+        let log = Log::default();
+        let mut service = Service::new("test");
+        let base = service.component("base", (), async |_, ()| Ok("base"));
+        let cache = cached.then(|| service.component("cache", base, async |_, _| Ok("cache")));
+        let told = log.clone();
+        let needs = (base, (cache, base), cache);
+        service.component("top", needs, async move |_, (base, (cache, again), last)| {
+            told.add(format!("{base} {cache:?} {again} {last:?}"));
+            Ok(())
+        });
+
+        let report = run_for(service, ms(100)).await;
+
+        let cache = if cached { r#"Some("cache")"# } else { "None" };
+        assert_eq!(log.words(), [format!("base {cache} base {cache}")]);
+        assert_eq!(report.status, Status::Clean);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_service_stops_without_waiting_for_time() {
     let mut service = Service::new("test");
     let mut before = service.component("c0", (), async |_, ()| Ok(()));
