@@ -6,6 +6,9 @@
 //! | `store` | `show` | commits what arrives, in groups | commits the rest, closes the file |
 //! | `fetch`, the main job | `store` | slots that ask for one tile after another | no new tiles; what is on the wire is finished |
 
+mod describe;
+mod last;
+
 use std::{
     fmt,
     ops::ControlFlow,
@@ -16,30 +19,30 @@ use std::{
 
 use softstop::{BoxError, Flag, Result, Scope, Service};
 
+use self::{describe::first_address, last::LastWords};
 use crate::{
     address::Address,
-    answer::{Broken, Class, End, Order, REDIRECTS},
-    check::Format,
+    answer::Order,
     convert::{self, convert},
     fetch::{
         Manners, Patience, Progress, Refresh, Slot,
-        client::{Asking, Client},
+        client::Client,
         desk::{Desk, Setup},
         unix,
     },
-    grid::{Bounds, Tile},
+    grid::Tile,
     ids::IdSet,
-    job::{Job, Resolved, is_description},
+    job::{Job, is_description},
     keep::{self, Note, Rows},
     mbtiles::Schema,
     net::Connect,
     pace::{FIRST_SLOTS, Pace},
     plan::Plan,
     policy,
-    source::{Capabilities, Source},
+    source::Source,
     store::{Known, Metadata, Reader, Store},
     template::Template,
-    words::{bytes, count, number, shown, span},
+    words::{count, number},
 };
 
 /// Exit statuses of `tiles get` besides those of every service.
@@ -51,9 +54,6 @@ pub mod status {
     /// The server does not want this job, or could not be reached.
     pub const REFUSED: u8 = 5;
 }
-
-/// The longest pause before a description is asked for again.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Which tiles are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -440,211 +440,8 @@ impl Fetch {
         };
         Ok(scope.spawn_blocking("plan", work).await?)
     }
-
-    /// The template, and what the source says of itself if it was asked.
-    async fn resolve(&mut self, scope: &Scope, client: &Client) -> Result<(Template, Source)> {
-        if let Some(template) = self.template.take() {
-            return Ok((template, Source::default()));
-        }
-        let text = self.describe(scope, client).await?;
-        let source = if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
-            let format = self.job.format.map(|format| match format {
-                Format::Jpeg => "image/jpeg".to_owned(),
-                format => format!("image/{format}"),
-            });
-            let (layer, set) = (self.job.layer.as_deref(), self.job.matrix_set.as_deref());
-            let source = Capabilities::read(&text).and_then(|found| found.source(layer, set, format.as_deref()));
-            source.map_err(|error| hinted(&error, error.hint()))?
-        } else {
-            Source::tilejson(&text).map_err(|error| hinted(&error, error.hint()))?
-        };
-        if let Some(wanted) = self.job.wanted.zooms() {
-            source.check_zooms(&wanted).map_err(|error| hinted(&error, error.hint()))?;
-        }
-        self.job.resolved = Some(Resolved { template: source.template.clone(), tms: source.tms });
-        let template = (self.parse)(&self.job)?.ok_or("the description leads to another description")?;
-        // What a description says may hold a secret that the address had.
-        self.job.resolved = Some(Resolved { template: template.text().to_owned(), tms: source.tms });
-        Ok((template, source))
-    }
-
-    /// Fetches the description. What may pass is waited for, a few times and not for long.
-    async fn describe(&self, scope: &Scope, client: &Client) -> Result<String> {
-        let mut pauses = [1, 2, 4, 8].map(Duration::from_secs).into_iter();
-        loop {
-            let Undescribed { why, wait } = match self.description(client).await {
-                Ok(text) => return Ok(text),
-                Err(why) => why,
-            };
-            let pause = wait.zip(pauses.next()).map(|(wait, pause)| wait.max(pause));
-            let Some(pause) = pause.filter(|pause| *pause <= LONGEST_WAIT) else {
-                let wait = wait.filter(|wait| !wait.is_zero());
-                let later = wait.map(|wait| format!(": come back in {}", span(wait))).unwrap_or_default();
-                return Err(format!("cannot read the source {}: {why}{later}", self.job.url).into());
-            };
-            scope.say(format!("{why}: the source is asked again in {}", span(pause)));
-            scope.sleep(pause).await?;
-        }
-    }
-
-    /// Asks for the description once.
-    async fn description(&self, client: &Client) -> Result<String, Undescribed> {
-        let not = |why: &str| Undescribed { why: why.to_owned(), wait: None };
-        let passes = |why: String| Undescribed { why, wait: Some(Duration::ZERO) };
-        let first = self.description.as_ref().and_then(first_address).ok_or_else(|| not("it is no address"))?;
-        let mut address = first.clone();
-        for _ in 0..=REDIRECTS {
-            let own = address.same_origin(&first);
-            let asking = Asking { address: &address, own, format: None, stored: None, forgiving: true };
-            let reply = client.ask(asking).await.map_err(|broken| match (broken, client.why()) {
-                (Broken::Unreachable, Some(why)) => passes(format!("the server cannot be reached ({why})")),
-                (Broken::TooLarge, _) => not("it is larger than 32 MB"),
-                (broken, _) => passes(format!("{broken:?}").to_ascii_lowercase()),
-            })?;
-            let to = reply.headers.location.as_deref().and_then(|location| address.join(location));
-            match (reply.status, to) {
-                (200, _) if reply.end == End::Cut => return Err(passes("it was cut".to_owned())),
-                (200, _) => return String::from_utf8(reply.body).map_err(|_| not("it is no text")),
-                (301 | 302 | 303 | 307 | 308, Some(to)) => address = to,
-                (status, _) => {
-                    let passing = matches!(status, 408 | 425 | 429 | 500..=599);
-                    let wait = passing.then(|| reply.headers.wait(unix()).unwrap_or_default());
-                    return Err(Undescribed { why: format!("the server answers {status}"), wait });
-                }
-            }
-        }
-        Err(not("it redirects without end"))
-    }
-
-    /// What the file says of itself.
-    fn metadata(&self, source: &Source, says: &Metadata) -> Metadata {
-        let mut metadata = Metadata::new();
-        let path = self.deliver.as_ref().unwrap_or(&self.path);
-        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let named = source.name.as_deref().or(says.value("name")).unwrap_or(&name);
-        metadata.set("name", named);
-        for (name, value) in [("description", &source.description), ("attribution", &source.attribution)] {
-            value.iter().for_each(|value| metadata.set(name, value.as_str()));
-        }
-        if let Some(layers) = &source.vector_layers {
-            metadata.set("json", format!("{{\"vector_layers\":{layers}}}"));
-        }
-        if let (Some([w, s, e, n]), Some(zooms)) = (self.job.wanted.bounds(), self.job.wanted.zooms()) {
-            // What an adopted file says of its tiles stays true.
-            let [west, south, east, north] = says.bounds().map_or([w, s, e, n], Bounds::degrees);
-            let [w, s, e, n] = [w.min(west), s.min(south), e.max(east), n.max(north)];
-            let said = |name| says.value(name).and_then(|zoom| zoom.trim().parse::<u8>().ok());
-            let first = said("minzoom").map_or(*zooms.start(), |zoom| zoom.min(*zooms.start()));
-            let last = said("maxzoom").map_or(*zooms.end(), |zoom| zoom.max(*zooms.end()));
-            let degrees = |degrees: f64| format!("{}", (degrees * 1e7).round() / 1e7);
-            let [west, south, east, north] = [w, s, e, n].map(degrees);
-            metadata.set("bounds", format!("{west},{south},{east},{north}"));
-            let center = [(w + e) / 2.0, (s + n) / 2.0].map(degrees);
-            metadata.set("center", format!("{},{},{first}", center[0], center[1]));
-            metadata.set("minzoom", first.to_string());
-            metadata.set("maxzoom", last.to_string());
-        }
-        metadata
-    }
-}
-
-/// Why there is no description.
-struct Undescribed {
-    why: String,
-    /// How long to wait before it may be there, if that passes.
-    wait: Option<Duration>,
-}
-
-/// Where a template leads, for whichever tile.
-fn first_address(template: &Template) -> Option<Address> {
-    let mut address = String::new();
-    template.fill(Tile::from_id(0)?, &mut address);
-    Address::parse(&address)
 }
 
 fn hinted(error: &dyn std::error::Error, hint: &str) -> BoxError {
     format!("{}; {hint}", keep::with_causes(error)).into()
-}
-
-/// What is said when all is over.
-struct LastWords {
-    path: PathBuf,
-    /// Whether the file is only a part of what was asked for.
-    part: bool,
-    /// Whether another layout of the file would keep equal bodies once.
-    flat: bool,
-    which: Which,
-}
-
-impl LastWords {
-    fn say(&self, progress: &Progress, ending: &Ending) -> Vec<String> {
-        let numbers = progress.now();
-        let path = shown(&self.path);
-        if numbers.wanted == 0 && !ending.finished {
-            return Vec::new(); // It never began.
-        }
-        let safe = numbers.safe;
-        let mut line = match (numbers.wanted, safe.stored + safe.unchanged + safe.empty) {
-            (0, _) => {
-                let empty = match numbers.empty_before {
-                    0 => String::new(),
-                    empty => format!(" ({} empty)", number(empty)),
-                };
-                format!("{} there{empty}, nothing to do", count(numbers.before, "tile"))
-            }
-            (_, done) => {
-                let took = progress.took();
-                let rate = (done as f64 / took.as_secs_f64().max(0.001)).round() as u64;
-                let stored = count(safe.stored, "tile");
-                format!("{stored} stored in {}, {}, {}/s", span(took), bytes(safe.bytes), number(rate))
-            }
-        };
-        for (many, what) in [
-            (safe.unchanged.saturating_sub(numbers.gone), "unchanged"),
-            (safe.empty, "empty"),
-            (numbers.gone, "gone at the server and kept"),
-            (numbers.failures(), "failed"),
-        ] {
-            if many > 0 {
-                line.push_str(&format!(", {} {what}", number(many)));
-            }
-        }
-        let mut lines = Vec::new();
-        let left = numbers.wanted.saturating_sub(safe.stored + safe.unchanged + safe.empty + safe.failed);
-        if left > 0 {
-            line.push_str(&format!("; {} to go, continue with: tiles get {path}", number(left)));
-            line.push_str(match self.which {
-                Which::Missing => "",
-                Which::Failed => " --failed",
-                Which::Stale => " --refresh",
-            });
-        } else if numbers.failures() > 0 {
-            let classes: Vec<String> =
-                numbers.failed.iter().map(|(class, many)| format!("{} {}", number(*many), class.name())).collect();
-            if !classes.is_empty() {
-                line.push_str(&format!(" ({})", classes.join(", ")));
-            }
-            let other_format = numbers.failed.get(&Class::Format).copied().unwrap_or_default();
-            if other_format > 0 && other_format == numbers.failures() {
-                line.push_str("; tiles of another format belong into another file");
-            } else {
-                line.push_str(&format!("; try those again with: tiles get {path} --failed"));
-            }
-        } else if numbers.missing > 0 {
-            line.push_str(&format!("; {} missing, fetch them with: tiles get {path}", number(numbers.missing)));
-        } else if numbers.wanted > 0 {
-            line.push_str("; all there");
-        }
-        if self.part && ending.finished && !ending.delivered && numbers.failures() == 0 {
-            line.push_str(&format!("; {path} is not made yet: tiles get {path}"));
-        }
-        lines.push(line);
-        if self.flat && safe.bytes > 0 && safe.repeated * 5 > safe.bytes {
-            let share = safe.repeated * 100 / safe.bytes;
-            lines.push(format!(
-                "{share} % of these bytes came more than once: `--schema dedup` in a new file would keep them once"
-            ));
-        }
-        lines
-    }
 }

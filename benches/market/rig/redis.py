@@ -28,6 +28,10 @@ class Redis:
         return "" if shutil.which("redis-server") else "redis-server is not installed (package redis-server)"
 
     def __enter__(self):
+        return self.start()
+
+    def start(self):
+        """Again after `kill`, with nothing of what it had."""
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", self.path, "--save", "", "--appendonly", "no", "--dir", self.folder]
         self.process = subprocess.Popen(
             ["redis-server", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -41,8 +45,17 @@ class Redis:
         self.process.terminate()
         self.process.wait()
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        # It leaves its socket.
+        os.remove(self.path)
+
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def ask(self, *words):
         """One command; lists and texts as they come, other answers as text."""
