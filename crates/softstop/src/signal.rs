@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1},
     iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
@@ -50,10 +50,11 @@ impl Waker {
 
 impl Signals {
     /// Registers all signals at once; from the return on none of them ends the process by itself.
-    /// SIGHUP and SIGINT that were inherited as ignored (`nohup`, `&`) stay ignored.
+    /// SIGHUP and SIGINT that were inherited as ignored (`nohup`, `&`) stay ignored. One that was inherited as blocked is not: a parent
+    /// that waits for signals by sigwait(3) seldom means its children, and nothing but SIGKILL would end them.
     ///
     /// signal-hook first gives the kernel its handler and then tells the handler what to do: a signal between the two would do nothing at
-    /// all. So they wait until all is said; only a thread that the program has started before this one can still take one.
+    /// all. So they are blocked until all is said; only a thread that the program has started before this one can still take one.
     pub(crate) fn register() -> io::Result<(Self, Waker)> {
         let ignored = inherited_as_ignored();
         let kept = |number: &i32| [SIGHUP, SIGINT].contains(number) && ignored >> (*number - 1) & 1 == 1;
@@ -61,11 +62,10 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         write.set_nonblocking(true)?;
         let waker = Waker(write.try_clone()?);
-        let blocked: SigSet =
-            wanted.clone().filter_map(|number| nix::sys::signal::Signal::try_from(number).ok()).collect();
-        let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let blocked: SigSet = wanted.clone().filter_map(|number| Signal::try_from(number).ok()).collect();
+        blocked.thread_block()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted);
-        before.thread_set_mask()?;
+        blocked.thread_unblock()?;
         Ok((Self { delivery: delivery? }, waker))
     }
 

@@ -53,7 +53,8 @@ async fn ctrl_c_ends_the_demo_with_the_timeline_and_the_saved_minutes() {
     };
     let (said, status) = timeout(PATIENCE, rest).await.expect("the demo ends on Ctrl+C");
     assert_eq!(status.code(), Some(0), "{printed}{said}");
-    assert!(said.contains("critical path: feed -> aggregator -> store"), "{said}");
+    // Whether the aggregator waited longest for the feed or for what fetches is chance.
+    assert!(said.contains(" -> aggregator -> store"), "{said}");
     assert!(said.contains("clean, status 0"), "{said}");
     let saved = printed.split("saved:\n").nth(1).unwrap();
     assert!(saved.contains("BTCUSDT") && saved.contains("backfilled") && saved.contains("complete"), "{printed}");

@@ -68,6 +68,12 @@ impl Lab {
         self
     }
 
+    /// Started with this signal blocked, as by a parent that waits for it by sigwait(3).
+    fn blocking(mut self, signal: &str) -> Self {
+        self.dispositions.push(format!("--block-signal={signal}"));
+        self
+    }
+
     /// Started by another command, in front of its own words.
     fn started_by(mut self, words: &[&str]) -> Self {
         self.before = words.iter().map(ToString::to_string).collect();

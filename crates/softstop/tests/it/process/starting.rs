@@ -39,6 +39,18 @@ fn a_signal_that_comes_while_the_handlers_are_registered_is_not_swallowed() {
 }
 
 #[test]
+fn a_signal_that_the_parent_has_blocked_is_heard() {
+    for (name, signal) in [("TERM", Signal::TERM), ("INT", Signal::INT)] {
+        let mut lab = lab("chain").blocking(name).start();
+        lab.noted("ready");
+
+        lab.signal(signal);
+
+        assert_eq!(lab.end().left_with(0).reason(), format!("signal SIG{name}"));
+    }
+}
+
+#[test]
 fn a_stop_during_the_start_of_any_component_unwinds_what_had_started() {
     for how in ["hangs", "cooperates"] {
         for at in 0..4 {
