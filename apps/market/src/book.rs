@@ -19,8 +19,8 @@ use std::{collections::VecDeque, fmt};
 use self::live::Live;
 use crate::wire::{DecimalError, Diff, PriceLevel, Scale, Snapshot};
 
-/// Changes that wait for a snapshot: at ten a second a quarter of an hour. The oldest gives way.
-const MOST_BUFFERED: usize = 10_000;
+/// Changes that wait for a snapshot: at ten a second a minute. The oldest gives way: a snapshot is newer than the request for it.
+const MOST_BUFFERED: usize = 600;
 
 /// How the ids of changes follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

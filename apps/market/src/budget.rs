@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::rest::{Limits, Refusal, Waiting};
+use crate::wire::rest::{LONGEST_WAIT, Limits, Refusal, Waiting};
 
 /// What an address may use in a minute where the exchange does not say it.
 const PER_MINUTE: u32 = 6000;
@@ -63,7 +63,7 @@ impl Budget {
         let most = (f64::from(self.per_minute) * purpose.share()) as u32;
         match self.begun {
             // One that alone is too heavy is sent in a minute of its own.
-            Some(begun) if self.used > 0 && self.used + weight > most => {
+            Some(begun) if self.used > 0 && self.used.saturating_add(weight) > most => {
                 closed.max((begun + WINDOW).saturating_sub(now))
             }
             _ => closed,
@@ -97,11 +97,14 @@ impl Budget {
         if let Some(Refusal::Wait { wait, banned, .. }) = refusal {
             let wait = match wait {
                 Some(Waiting::For(wait)) => *wait,
-                Some(Waiting::UntilMs(until)) => Duration::from_millis(u64::try_from(until - wall_ms).unwrap_or(0)),
+                Some(Waiting::UntilMs(until)) => {
+                    let wait = Duration::from_millis(u64::try_from(until.saturating_sub(wall_ms)).unwrap_or(0));
+                    wait.min(LONGEST_WAIT)
+                }
                 None if *banned => WAIT.1,
                 None => WAIT.0,
             };
-            self.closed_until = self.closed_until.max(now + wait);
+            self.closed_until = self.closed_until.max(now.saturating_add(wait));
         }
     }
 }

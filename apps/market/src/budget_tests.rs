@@ -119,3 +119,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_exchange_that_counts_more_than_there_is_is_waited_for() {
+    let mut budget = Budget::new();
+    budget.asked(1, Duration::ZERO);
+    budget.ended(1);
+    budget.answered(used(u32::MAX), None, SECOND, 0);
+
+    assert!(budget.wait(1, Purpose::Trades, SECOND) > Duration::ZERO);
+
+    let until = Refusal::Wait { wait: Some(Waiting::UntilMs(i64::MAX)), banned: true, error: None };
+    budget.answered(Limits::default(), Some(&until), SECOND, i64::MIN);
+    assert_eq!(budget.wait(1, Purpose::Trades, SECOND), LONGEST_WAIT);
+}

@@ -21,7 +21,7 @@ use crate::{
     skipped::Skipped,
     store::{Order, Writer},
     track::Track,
-    wire::{AggTrade, Scale},
+    wire::{AggTrade, Kind, Scale, Unreadable},
 };
 
 /// How often the open minutes are written. It costs nobody anything: what is not in them is in the journal.
@@ -202,7 +202,16 @@ impl Counter {
                 self.pulse.count(symbol, &trade);
                 self.order.rows.push((symbol, trade));
             }
-            Ok(Link::Known | Link::Contradiction) => self.order.known += 1,
+            Ok(Link::Known | Link::Contradiction) => {
+                self.order.known += 1;
+                if self.tracks[symbol].is_renumbered(&trade) {
+                    let (name, id) = (&self.symbols[symbol], trade.ids.aggregate);
+                    let detail = format!(
+                        "{id} of {name} is newer than all before; if the exchange has begun to count anew, name another file"
+                    );
+                    self.skipped.note(&Unreadable { kind: Kind::Renumbered, detail }, &self.tell);
+                }
+            }
             Err(TooLarge) => {
                 let (name, at, id) =
                     (&self.symbols[symbol], decimal(trade.price, trade.scale.price), trade.ids.aggregate);

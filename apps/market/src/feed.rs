@@ -89,7 +89,7 @@ impl Run {
                 current.close().await?;
                 return Ok(());
             };
-            current = next;
+            std::mem::replace(&mut current, next).close().await?;
         }
     }
 }

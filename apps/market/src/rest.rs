@@ -4,8 +4,11 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -124,6 +127,16 @@ struct Open {
     run: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
 }
 
+/// Status, what it says of limits, and body.
+type Answer = (u16, Limits, String);
+
+/// Why there is no answer.
+struct Unanswered {
+    /// Something of it came, or the request cannot be made.
+    begun: bool,
+    why: String,
+}
+
 impl Client {
     pub(crate) fn new(to: Address, connect: Connect, limit: Duration, allowance: Allowance) -> Self {
         Self { to, connect, limit, allowance, open: None }
@@ -153,35 +166,54 @@ impl Client {
         refusal.map_or(Ok(body), |refusal| Err(Trouble::Refused(refusal)))
     }
 
-    async fn ask(&mut self, path: &str) -> Result<(u16, Limits, String), String> {
+    async fn ask(&mut self, path: &str) -> Result<Answer, String> {
         // Taken out: if this future is dropped half-way, what is left of the answer must not be read as that of the next request.
-        let mut open = match self.open.take().filter(|open| !open.send.is_closed()) {
-            Some(open) => open,
-            None => {
-                open(&self.to, &self.connect).await.map_err(|why| format!("cannot connect to {}: {why}", self.to))?
+        if let Some(kept) = self.open.take().filter(|open| !open.send.is_closed()) {
+            match self.ask_by(kept, path).await {
+                // The exchange has closed what was idle for long. Every request can be made once more.
+                Err(Unanswered { begun: false, .. }) => {}
+                answer => return answer.map_err(|unanswered| unanswered.why),
             }
-        };
+        }
+        let fresh = open(&self.to, &self.connect).await;
+        let fresh = fresh.map_err(|why| format!("cannot connect to {}: {why}", self.to))?;
+        self.ask_by(fresh, path).await.map_err(|unanswered| unanswered.why)
+    }
+
+    /// Asks by this connection, and keeps it.
+    async fn ask_by(&mut self, mut open: Open, path: &str) -> Result<Answer, Unanswered> {
+        let begun = AtomicBool::new(false);
         let request = Request::get(path)
             .header(HOST, self.to.authority())
             .body(Empty::new())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Unanswered { begun: true, why: error.to_string() })?;
         let Open { send, run } = &mut open;
-        let answer = async {
-            let response: Response<Incoming> = send.send_request(request).await?;
-            let (head, body) = response.into_parts();
-            let names = head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-            let limits = limits(names);
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
-            Ok::<_, softstop::BoxError>((head.status.as_u16(), limits, body))
+        let (answer, ended) = {
+            let mut answer = pin!(async {
+                let response: Response<Incoming> = send.send_request(request).await?;
+                begun.store(true, Ordering::Relaxed);
+                let (head, body) = response.into_parts();
+                let names =
+                    head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+                let limits = limits(names);
+                let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+                Ok::<_, softstop::BoxError>((head.status.as_u16(), limits, body))
+            });
+            tokio::select! { biased;
+                answer = &mut answer => (answer, false),
+                // The answer may be in it all the same: a connection may end with it.
+                ended = run => (answer.await.map_err(|error| ended.err().map_or(error, Into::into)), true),
+            }
         };
-        let (status, limits, body) = tokio::select! { biased;
-            answer = answer => answer,
-            // It may end before the answer was taken out of it; then nothing more comes.
-            ended = run => Err(ended.map_or_else(Into::into, |()| "the connection was closed".into())),
+        let (status, limits, body) = answer.map_err(|error| Unanswered {
+            begun: begun.load(Ordering::Relaxed),
+            why: format!("no answer from {}: {error}", self.to),
+        })?;
+        if !ended {
+            self.open = Some(open);
         }
-        .map_err(|error| format!("no answer from {}: {error}", self.to))?;
-        self.open = Some(open);
-        let body = String::from_utf8(body.to_vec()).map_err(|_| format!("{} answered what is no text", self.to))?;
+        let body = String::from_utf8(body.to_vec())
+            .map_err(|_| Unanswered { begun: true, why: format!("{} answered what is no text", self.to) })?;
         Ok((status, limits, body))
     }
 }
@@ -191,3 +223,7 @@ async fn open(to: &Address, connect: &Connect) -> Result<Open, softstop::BoxErro
     let (send, run) = handshake(TokioIo::new(stream)).await?;
     Ok(Open { send, run: Box::pin(run) })
 }
+
+#[cfg(test)]
+#[path = "rest_tests.rs"]
+mod tests;

@@ -240,7 +240,7 @@ fn a_first_minute_that_begins_with_the_first_trade_is_complete() {
 }
 
 #[test]
-fn rows_that_are_counted_are_dropped_unless_something_is_missing_before_them() {
+fn rows_that_are_counted_are_dropped_whatever_is_missing_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let (database, mut track) = open(&folder.path().join("m.db"));
     let trades = [trade(1, 0, 1), trade(2, 59_999, 1), trade(4, 60_000, 1), trade(5, 120_000, 1)];
@@ -251,10 +251,26 @@ fn rows_that_are_counted_are_dropped_unless_something_is_missing_before_them() {
         query.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
     };
 
-    assert_eq!(left(&database), [4, 5]);
+    // Of the open minute: it is what is counted last.
+    assert_eq!(left(&database), [5]);
 
     write(&database, &count(&database, &mut track, &[trade(3, 60_000, 1)])).unwrap();
     assert_eq!(left(&database), [5]);
+}
+
+#[test]
+fn a_file_has_one_lock_by_whatever_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("m.db"), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let (database, _) = open(&path);
+
+    let error = Database::open(&link, &["A".into()], None).err().unwrap().to_string();
+
+    assert!(error.starts_with("another `market collect` writes to "), "{error}");
+    let seen = Reader::open(&link).unwrap().status(&link).unwrap();
+    assert!(seen.running && seen.bytes > std::fs::metadata(&path).unwrap().len(), "with its log: {seen:?}");
+    database.close().unwrap();
 }
 
 #[test]

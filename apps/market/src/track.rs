@@ -134,6 +134,12 @@ impl Track {
         Ok(link)
     }
 
+    /// Whether a trade that is taken for a known one cannot be one: it is in a minute in which nothing was taken yet.
+    pub(crate) fn is_renumbered(&self, trade: &Trade) -> bool {
+        let begin = begin_of(trade.time_ms);
+        begin >= self.floor && self.newest.is_some_and(|newest| newest < begin)
+    }
+
     /// The beginning of the latest minute begun.
     pub(crate) fn newest(&self) -> Option<i64> {
         self.newest

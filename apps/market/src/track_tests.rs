@@ -94,3 +94,16 @@ proptest! {
         prop_assert_eq!(written.collect::<BTreeMap<_, _>>(), naive);
     }
 }
+
+#[test]
+fn a_known_trade_is_in_a_minute_that_was_begun() {
+    let mut track = Track::new();
+    for (id, time_ms) in [(7, 0), (8, 60_000)] {
+        track.take(&trade(id, time_ms)).unwrap();
+    }
+
+    for (id, time_ms, renumbered) in [(8, 60_000, false), (7, 119_999, false), (7, 120_000, true)] {
+        let again = trade(id, time_ms);
+        assert_eq!((track.take(&again), track.is_renumbered(&again)), (Ok(Link::Known), renumbered));
+    }
+}

@@ -44,7 +44,8 @@ pub(super) struct Watch {
     /// When anything came, pings too.
     heard: Instant,
     shutdown: bool,
-    check: Option<(usize, oneshot::Receiver<Option<bool>>)>,
+    /// The symbol that was asked about, since when, and the way of the answer.
+    check: Option<(usize, Duration, oneshot::Receiver<Option<bool>>)>,
 }
 
 impl Watch {
@@ -94,11 +95,12 @@ impl Watch {
         if let Some(silence) = self.without_changes(now) {
             return Ok(Some(Replace::Changes(silence)));
         }
-        if let Some((symbol, answer)) = &mut self.check {
+        if let Some((symbol, since, answer)) = &mut self.check {
             let newer = match answer.try_recv() {
                 Ok(newer) => newer,
-                Err(oneshot::error::TryRecvError::Empty) => return Ok(None),
-                Err(oneshot::error::TryRecvError::Closed) => None,
+                // While REST must not be asked, or has much to fetch, nobody else would be looked after.
+                Err(oneshot::error::TryRecvError::Empty) if now < *since + self.times.stall.1 => return Ok(None),
+                Err(oneshot::error::TryRecvError::Empty | oneshot::error::TryRecvError::Closed) => None,
             };
             let stall = &mut self.symbols[*symbol];
             self.check = None;
@@ -115,7 +117,7 @@ impl Watch {
                 if let Some(symbol) = self.symbols.iter().position(|stall| stall.is_due(now)) {
                     let (answer, answered) = oneshot::channel();
                     match checks.try_send(Check { symbol, answer }) {
-                        Ok(()) => self.check = Some((symbol, answered)),
+                        Ok(()) => self.check = Some((symbol, now, answered)),
                         Err(_) => self.symbols[symbol].excuse(now),
                     }
                 }
@@ -138,3 +140,7 @@ impl Watch {
         silent.map(|(changed, _)| now - *changed).filter(|silence| *silence >= cap).max()
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -101,9 +101,8 @@ impl Client {
     /// One command.
     pub(super) async fn call(&mut self, words: &[&[u8]]) -> Result<Reply, String> {
         let mut open = self.open.take().ok_or("not connected")?;
-        let reply = exchange(&mut open.stream, self.to.timeout, words).await?.map_err(refused)?;
-        self.open = Some(open);
-        Ok(reply)
+        let reply = exchange(&mut open.stream, self.to.timeout, words).await?;
+        self.keep(open, reply)
     }
 
     /// One script; by its name, or whole where Redis has forgotten it.
@@ -118,9 +117,16 @@ impl Client {
             (words[0], words[1]) = (b"EVAL", SCRIPTS[script as usize].1.as_bytes());
             reply = exchange(&mut open.stream, self.to.timeout, &words).await?;
         }
-        let reply = reply.map_err(refused)?;
-        self.open = Some(open);
-        Ok(reply)
+        self.keep(open, reply)
+    }
+
+    /// Goes on with a connection over which an answer came. One that refuses may do so for good, as that to a replica does, unless it is
+    /// about one key.
+    fn keep(&mut self, open: Open, reply: Result<Reply, String>) -> Result<Reply, String> {
+        if reply.as_ref().err().is_none_or(|error| error.contains("WRONGTYPE")) {
+            self.open = Some(open);
+        }
+        reply.map_err(refused)
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{Progress, Saved, TRADES, Tell, minutes::Minute, track::Track};
 /// How long a transaction waits for somebody else's. Not long: it is tried again, and a stop must not wait for it.
 const BUSY: Duration = Duration::from_millis(500);
 
+/// So many minutes are remembered as written: one that changes when it is older counts once more.
+const REMEMBERED: usize = 10_000;
+
 /// The open file, the lock that keeps a second collector away, and what was written so far.
 pub(super) struct Database {
     pub(super) writing: Writing,
@@ -27,7 +30,8 @@ pub(super) struct Database {
     lock: File,
     pub(super) tracks: Vec<Track>,
     saved: Saved,
-    minutes: BTreeSet<(usize, i64)>,
+    /// Beginnings and symbols of the newest minutes that were written, so that each is counted once.
+    minutes: BTreeSet<(i64, usize)>,
     /// Symbols of which the journal may have rows that nobody needs.
     drop: BTreeSet<usize>,
     /// What begins before is not kept, as long as there may be something.
@@ -37,6 +41,7 @@ pub(super) struct Database {
 impl Database {
     /// Opens or makes the file, which may grow up to so many bytes.
     pub(super) fn open(path: &Path, symbols: &[String], most_bytes: Option<u64>) -> Result<Self> {
+        let path = &real(path);
         let lock = lock(path)?;
         let (writing, tracks) = Writing::open(path, symbols, most_bytes)?;
         let identity = fs::metadata(path).and_then(|found| {
@@ -80,7 +85,8 @@ impl Database {
         for (symbol, flush) in flushes {
             self.writing.flush(*symbol, flush)?;
             for begin_ms in &flush.over {
-                summaries.push(self.writing.summary(*symbol, *begin_ms)?);
+                // One that is older than what is kept may have been dropped before anybody knew that it is over.
+                summaries.extend(self.writing.summary(*symbol, *begin_ms)?);
             }
         }
         let ended = flushes.iter().filter(|(_, flush)| !flush.over.is_empty()).map(|(symbol, _)| *symbol);
@@ -94,15 +100,18 @@ impl Database {
         if let Some(symbol) = next.filter(|_| !more) {
             self.drop.remove(&symbol);
         }
-        let touched = |(symbol, flush): &(usize, crate::track::Flush)| {
-            flush.minutes.iter().map(|minute| (*symbol, minute.begin_ms)).collect::<Vec<_>>()
-        };
-        self.minutes.extend(flushes.iter().flat_map(touched));
+        for (symbol, flush) in flushes {
+            for minute in &flush.minutes {
+                self.saved.minutes += u64::from(self.minutes.insert((minute.begin_ms, *symbol)));
+            }
+        }
+        while self.minutes.len() > REMEMBERED {
+            self.minutes.pop_first();
+        }
         let rows = rows.len() as u64;
         account.settle(TRADES, rows + known);
         self.saved.trades += rows;
         self.saved.known += known;
-        self.saved.minutes = self.minutes.len() as u64;
         summaries.into_iter().for_each(|minute| tell(Progress::Minute(minute)));
         Ok(())
     }
@@ -185,5 +194,21 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 pub(super) fn lock_of(path: &Path) -> PathBuf {
-    PathBuf::from(format!("{}.lock", path.display()))
+    beside(path, ".lock")
+}
+
+/// The file that SQLite keeps beside this one, whose name ends so. It follows links, and so does this: one file has one lock and one log.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = real(path).into_os_string();
+    name.push(ending);
+    name.into()
+}
+
+/// Without links. A file that is not there yet has the name it will have.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        fs::canonicalize(folder).map_or_else(|_| path.to_owned(), |folder| folder.join(name))
+    })
 }

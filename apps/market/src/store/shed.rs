@@ -108,7 +108,10 @@ fn shrink(file: &Connection) -> rusqlite::Result<bool> {
     if pragma("auto_vacuum")? != 2 || pragma("freelist_count")? <= FREE {
         return Ok(false);
     }
-    file.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    // Each page is a row, and a step of its own.
+    let mut give_back = file.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    let mut pages = give_back.query([])?;
+    while pages.next()?.is_some() {}
     Ok(pragma("freelist_count")? > FREE)
 }
 

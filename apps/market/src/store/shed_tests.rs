@@ -130,3 +130,16 @@ fn a_file_that_cannot_give_pages_back_keeps_its_size_and_is_done() {
     let free: i64 = file.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
     assert!(free > FREE, "{free}");
 }
+
+#[test]
+fn many_pages_are_given_back_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path(), 200, 800);
+    let free = || file.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0)).unwrap();
+    file.execute("DELETE FROM levels", []).unwrap();
+    let before = free();
+
+    assert!(shrink(&file).unwrap());
+
+    assert_eq!(free(), before - PAGES_AT_ONCE);
+}

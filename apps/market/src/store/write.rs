@@ -235,19 +235,18 @@ impl Writing {
     }
 
     /// A minute as others read it; within a transaction or not.
-    pub(super) fn summary(&self, at: usize, begin_ms: i64) -> rusqlite::Result<Summary> {
+    pub(super) fn summary(&self, at: usize, begin_ms: i64) -> rusqlite::Result<Option<Summary>> {
         let mut query =
             self.file.prepare_cached(&format!("{SUMMARIES} WHERE symbol = ?1 AND begin_ms = ?2 GROUP BY symbol"))?;
-        query.query_row((&self.symbols[at].1, begin_ms), Summary::read)
+        query.query_row((&self.symbols[at].1, begin_ms), Summary::read).optional()
     }
 
-    /// Drops the oldest rows of the journal that nobody needs any more: those before the open minute that are counted, and behind
-    /// which nothing is missing. Whether there may be more.
+    /// Drops the oldest rows of the journal that nobody needs any more: those before the open minute that are counted. Whether there may
+    /// be more.
     pub(super) fn drop_counted(&self, at: usize) -> rusqlite::Result<bool> {
         let mut drop = self.file.prepare_cached(
             "DELETE FROM trades WHERE symbol = ?1 AND id IN (
                 SELECT id FROM trades JOIN symbols s USING (symbol) WHERE symbol = ?1 AND time_ms < newest_ms AND id <= counted
-                    AND trades.first_id < coalesce((SELECT min(first_id) FROM gaps WHERE symbol = ?1 AND NOT hole), 9223372036854775807)
                 ORDER BY id LIMIT ?2)",
         )?;
         let dropped = drop.execute((self.symbols[at].0, DROP_AT_ONCE))?;

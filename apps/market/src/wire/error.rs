@@ -31,6 +31,8 @@ pub enum Kind {
     WrongSymbol,
     /// Well-formed, an event that is not known here.
     UnknownEvent,
+    /// A trade that has the id of one before.
+    Renumbered,
 }
 
 impl fmt::Display for Kind {
@@ -43,6 +45,7 @@ impl fmt::Display for Kind {
             Self::Field(of, name) => write!(f, "field `{name}` of {of}"),
             Self::WrongSymbol => f.write_str("symbol not asked for"),
             Self::UnknownEvent => f.write_str("unknown event"),
+            Self::Renumbered => f.write_str("trade with an id of before"),
         }
     }
 }

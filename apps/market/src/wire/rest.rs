@@ -152,6 +152,9 @@ pub struct Limits {
     pub retry_after: Option<Duration>,
 }
 
+/// The longest ban is three days; what a header says beyond a week is a mistake.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Reads the headers of an answer; names in any case. What cannot be read is as if it were not there.
 pub fn limits<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Limits {
     let mut limits = Limits::default();
@@ -159,7 +162,8 @@ pub fn limits<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Limi
         if name.eq_ignore_ascii_case("x-mbx-used-weight-1m") {
             limits.used_weight = value.trim().parse().ok().or(limits.used_weight);
         } else if name.eq_ignore_ascii_case("retry-after") {
-            limits.retry_after = value.trim().parse().ok().map(Duration::from_secs).or(limits.retry_after);
+            let wait = value.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+            limits.retry_after = wait.or(limits.retry_after);
         }
     }
     limits

@@ -126,3 +126,10 @@ fn an_answer_that_is_cut_off_or_of_another_shape_is_named() {
         assert!(error.to_string().starts_with(says), "{error}");
     }
 }
+
+#[test]
+fn no_header_makes_anybody_wait_for_more_than_a_week() {
+    for seconds in [u64::MAX.to_string(), "9999999999".into()] {
+        assert_eq!(limits([("Retry-After", seconds.as_str())]).retry_after, Some(Duration::from_secs(7 * 86400)));
+    }
+}

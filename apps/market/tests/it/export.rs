@@ -41,11 +41,13 @@ json.dump([rows, lines], sys.stdout)";
 
 /// A file with minutes, levels, order books and a hole.
 async fn collected() -> Rig {
-    let rig = Rig::start(81, Script::new(81).event(SYMBOLS[0], 800, Happening::Hole(7))).await;
+    let rig = Rig::start(81, Script::default()).await;
     let depth = Depth::new(20, 50 * MS).unwrap();
     rig.run_with(
         |config| Config { depth: Some(depth), ..config },
         async |rig| {
+            rig.trades(500).await;
+            rig.exchange.set_script(Script::new(81).event(SYMBOLS[0], 0, Happening::Hole(7)));
             rig.trades(4000).await;
             all_is_there(&rig.db(), &rig.exchange).await;
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use market::{Config, Progress, Reader};
 use rusqlite::Connection;
-use sims::exchange::{Exchange, Rule, Script, SocketFault, Trade};
+use sims::exchange::{Exchange, Happening, Rule, Script, SocketFault, Trade};
 
 use super::{
     faults::Rig,
@@ -77,8 +77,38 @@ async fn what_is_older_than_what_is_kept_goes_while_trades_come_and_after_a_rest
     let kept = SYMBOLS.iter().map(|symbol| minutes(&rig, symbol).last().unwrap().begin_ms).max().unwrap() - KEPT_MS;
     assert_right(&rig, &rig.exchange, kept);
     // And without it the file goes on as it is.
-    rig.run(quick(), async |rig| rig.trades(1000).await).await;
+    rig.run(quick(), async |rig| {
+        rig.trades(1000).await;
+        all_is_there(&rig.db(), &rig.exchange).await;
+    })
+    .await;
     assert_right(&rig, &rig.exchange, kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_symbol_that_was_silent_for_longer_than_what_is_kept_goes_on() {
+    let quiet = SYMBOLS[1];
+    let rig = Rig::start(73, Script::default()).await;
+
+    let (report, _) = rig
+        .run_with(keeping, async |rig| {
+            rig.until(|rig| minutes(rig, quiet).len() > 1).await;
+            let halt = Happening::Halt(8 * KEPT_MS.unsigned_abs());
+            rig.exchange.set_script(Script::new(73).event(quiet, 0, halt));
+            // All that was there of it goes, and then it is traded again.
+            rig.until(|rig| minutes(rig, quiet).is_empty()).await;
+            rig.until(|rig| minutes(rig, quiet).len() > 4).await;
+        })
+        .await;
+
+    assert_eq!(report.code(), 0, "{}\n{:?}", report.line(), report.failures);
+    let floor = minutes(&rig, SYMBOLS[0]).last().unwrap().begin_ms - KEPT_MS;
+    rig.run(quick(), async |rig| {
+        rig.trades(1000).await;
+        all_is_there(&rig.db(), &rig.exchange).await;
+    })
+    .await;
+    assert_right(&rig, &rig.exchange, floor);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

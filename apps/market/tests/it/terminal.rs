@@ -20,7 +20,7 @@ async fn one_line_says_how_things_stand_and_ctrl_c_leaves_the_terminal_clean() {
             exchange.rest_url(),
             path("db")
         );
-        let terminal = Terminal::start(path("tmux"), (columns, 50), &command);
+        let terminal = Terminal::start(path("tmux"), (columns, 200), &command);
 
         let screen =
             terminal.until(PATIENCE, |screen| screen.contains(" trades/s | ") && screen.contains(" bought, ")).await;

@@ -75,8 +75,8 @@ struct Plant {
 
 impl Plant {
     /// Seconds; it ends earlier when all trials are made and the failure is short.
-    fn budget(&self) -> &'static str {
-        "20"
+    fn budget(&self) -> String {
+        (20 + 2 * self.within).to_string()
     }
 }
 
@@ -119,7 +119,7 @@ fn fault_is_found_and_twin_passes(name: &str) {
     for user in users() {
         let place = Place::new(name, user);
 
-        let found = place.prove("fault", &["--trials", &plant.within.to_string(), "--budget", plant.budget()]);
+        let found = place.prove("fault", &["--trials", &plant.within.to_string(), "--budget", &plant.budget()]);
         assert_eq!(found["exit_status"], 1, "{name}, user {user}: {found:#}");
         for rule in &plant.rules {
             let line = replay(&found, rule).unwrap_or_else(|| panic!("{name}, user {user}: no `{rule}`: {found:#}"));

@@ -65,8 +65,8 @@ fn of_books() -> Group {
     }
 }
 
-/// In the order in which they are tried. A stop takes the faults with it that were meant for its connection: where there are stops, the
-/// script has more than have to strike.
+/// In the order in which they are tried. A stop takes the faults with it that were meant for its connection, and so does a connection that
+/// fails by itself: the script has more than have to strike.
 pub(crate) fn all() -> Vec<Group> {
     use RequestFault::{Ban, Break, Delay, Hang, Slow, Status, Truncate};
     use SocketFault::{
@@ -93,11 +93,14 @@ pub(crate) fn all() -> Vec<Group> {
             faults: 24,
             ..group("connections break", sockets(1, 32, &ends), &["drop", "close", "refuse"])
         },
-        group(
-            "trades are skipped, repeated, late",
-            sockets(2, 24, &[Skip(3), Skip(200), Repeat(2), Late(5)]),
-            &["skip", "repeat", "late"],
-        ),
+        Group {
+            faults: 24,
+            ..group(
+                "trades are skipped, repeated, late",
+                sockets(2, 28, &[Skip(3), Skip(200), Repeat(2), Late(5)]),
+                &["skip", "repeat", "late"],
+            )
+        },
         Group {
             exchange: |config| {
                 // Each ping is answered, which counts as a message.
@@ -105,23 +108,26 @@ pub(crate) fn all() -> Vec<Group> {
                     Limits { ping_every: 100 * MS, pong_within: SECOND, messages_per_second: 100, ..config.limits };
                 sims::exchange::Config { limits, ..config }
             },
+            faults: 24,
             ..group(
                 "garbage, split and fragmented messages, pings",
-                sockets(3, 24, &[Garble, Split(7), Fragment(3), Ping]),
+                sockets(3, 28, &[Garble, Split(7), Fragment(3), Ping]),
                 &["garble", "split", "fragment", "ping"],
             )
         },
         Group {
             settings: |config| Config { times: Times { stall: (100 * MS, 500 * MS), ..quick() }, ..config },
+            faults: 4,
             ..group(
                 "streams die silently",
-                one_each(4, 300, &[HalfOpen, Freeze, Silence, Deaf]),
+                one_each(4, 300, &[HalfOpen, Freeze, Silence, Deaf, HalfOpen, Freeze, Silence, Deaf]),
                 &["half-open", "freeze", "silence", "deaf"],
             )
         },
         Group {
             settings: |config| Config { times: Times { lifetime: 300 * MS, ..quick() }, ..config },
-            ..group("shutdowns are announced", one_each(5, 150, &[Shutdown(SECOND); 4]), &["shutdown"])
+            faults: 4,
+            ..group("shutdowns are announced", one_each(5, 150, &[Shutdown(SECOND); 6]), &["shutdown"])
         },
         group("REST refuses: 429, 418, 500, 503", requests(6, &refusals), &["status", "ban"]),
         group(

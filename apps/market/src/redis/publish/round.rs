@@ -41,11 +41,19 @@ impl Publisher {
             self.put = 0;
             self.symbols.iter_mut().for_each(|symbol| symbol.depth_ms = i64::MIN);
         }
+        let mut first = Ok(());
         for at in 0..self.symbols.len() {
-            self.minutes(scope, at, last).await?;
-            self.depth(scope, at).await?;
+            let done = match self.minutes(scope, at, last).await {
+                Ok(()) => self.depth(scope, at).await,
+                failed => failed,
+            };
+            // A list that somebody else fills, or that is none, keeps no other back.
+            first = first.and(done);
+            if !self.client.is_open() {
+                break;
+            }
         }
-        Ok(())
+        first
     }
 
     async fn minutes(&mut self, scope: &Scope, at: usize, last: bool) -> Result<(), String> {

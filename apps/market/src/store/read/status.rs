@@ -8,7 +8,10 @@ use std::{
 use rusqlite::Row;
 use softstop::Result;
 
-use super::{super::database::lock_of, Reader};
+use super::{
+    super::database::{beside, lock_of},
+    Reader,
+};
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +86,7 @@ impl Reader {
     /// The file cannot be read.
     pub fn status(&self, path: &Path) -> Result<FileStatus> {
         let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
+        let log = beside(path, "-wal");
         let pragma = |name: &str| self.0.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
         let free = pragma("freelist_count")? * pragma("page_size")?;
         let mut query = self.0.prepare(SYMBOL)?;

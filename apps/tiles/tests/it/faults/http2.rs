@@ -51,7 +51,7 @@ async fn nobody_waits_for_a_stream_that_the_server_does_not_allow() {
     let origin = origin(script).await;
     let ms = Duration::from_millis;
 
-    let ran = Get::from(&origin).tls().patience(ms(5000), ms(400), ms(5000)).zooms(0..=11).run().await;
+    let ran = Get::from(&origin).tls().patience(ms(5000), ms(1500), ms(5000)).zooms(0..=11).run().await;
 
     ran.is_complete(|tile| origin.truth(Format::Png, tile));
     // Only those that were sent before the server had said how many it allows.

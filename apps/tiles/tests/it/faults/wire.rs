@@ -69,7 +69,7 @@ async fn a_connection_that_falls_silent_in_an_answer_is_left() {
         let origin = origin.await.unwrap();
         let ms = Duration::from_millis;
 
-        let ran = Get::from(&origin).patience(ms(2000), ms(300), ms(5000)).run().await;
+        let ran = Get::from(&origin).patience(ms(2000), ms(1000), ms(5000)).run().await;
 
         ran.is_complete(|tile| origin.truth(Format::Png, tile));
         asked_at_most(&origin.log(), 2);

@@ -89,7 +89,7 @@ async fn a_server_that_is_gone_cuts_and_refuses_and_comes_back_on_its_port() {
 
 #[tokio::test]
 async fn a_script_says_when_the_server_is_gone() {
-    let gone = Duration::from_millis(100)..Duration::from_millis(250);
+    let gone = Duration::from_millis(100)..Duration::from_millis(600);
     let origin = with(Connections { gone: vec![gone.clone()], ..Connections::default() }).await;
     let began = Instant::now();
     assert!(connects(origin.address()).await);

@@ -14,14 +14,14 @@ fn a_signal_is_delivered_when_the_program_no_longer_blocks_it() {
                   signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])";
     let delivered = |program: &str| {
         let program = Program::new(&format!("{begin}{program}"));
-        // It is watched for 50 ms, in which a busy machine may not let us look.
-        let mut tries = (0..10).filter_map(|_| {
+        // It is watched for 50 ms, in which a busy machine may not let us look, or late.
+        let tries = (0..5).filter_map(|_| {
             let verdict = program.replay("TERM at ready", "");
             assert_passed(&verdict);
             let trial = only(&verdict);
             Some(trial.ladder.delivered? - trial.sent[0].at)
         });
-        tries.next().expect("it was delivered")
+        tries.min().expect("it was delivered")
     };
 
     let (at_once, later) = (delivered(waits), delivered(blocks));
