@@ -181,14 +181,14 @@ impl Client {
     }
 
     /// Asks by this connection, and keeps it.
-    async fn ask_by(&mut self, mut open: Open, path: &str) -> Result<Answer, Unanswered> {
+    async fn ask_by(&mut self, open: Open, path: &str) -> Result<Answer, Unanswered> {
         let begun = AtomicBool::new(false);
         let request = Request::get(path)
             .header(HOST, self.to.authority())
             .body(Empty::new())
             .map_err(|error| Unanswered { begun: true, why: error.to_string() })?;
-        let Open { send, run } = &mut open;
-        let (answer, ended) = {
+        let Open { mut send, mut run } = open;
+        let (answer, run) = {
             let mut answer = pin!(async {
                 let response: Response<Incoming> = send.send_request(request).await?;
                 begun.store(true, Ordering::Relaxed);
@@ -200,18 +200,20 @@ impl Client {
                 Ok::<_, softstop::BoxError>((head.status.as_u16(), limits, body))
             });
             tokio::select! { biased;
-                answer = &mut answer => (answer, false),
+                answer = &mut answer => (answer, Some(run)),
                 // The answer may be in it all the same: a connection may end with it.
-                ended = run => (answer.await.map_err(|error| ended.err().map_or(error, Into::into)), true),
+                ended = &mut run => {
+                    // It holds a request that it has not taken.
+                    drop(run);
+                    (answer.await.map_err(|error| ended.err().map_or(error, Into::into)), None)
+                }
             }
         };
         let (status, limits, body) = answer.map_err(|error| Unanswered {
             begun: begun.load(Ordering::Relaxed),
             why: format!("no answer from {}: {error}", self.to),
         })?;
-        if !ended {
-            self.open = Some(open);
-        }
+        self.open = run.map(|run| Open { send, run });
         let body = String::from_utf8(body.to_vec())
             .map_err(|_| Unanswered { begun: true, why: format!("{} answered what is no text", self.to) })?;
         Ok((status, limits, body))

@@ -21,6 +21,8 @@ fn client(answers: usize, breaks: bool) -> (Client, Arc<AtomicUsize>) {
                 assert!(far.read(&mut request).await.unwrap() > 0);
                 far.write_all(ANSWER).await.unwrap();
             }
+            // Nobody looks at the connection meanwhile.
+            sleep(Duration::from_millis(500)).await;
             if breaks && far.read(&mut request).await.unwrap() > 0 {
                 far.write_all(&ANSWER[..ANSWER.len() - 1]).await.unwrap();
             }
